@@ -1,0 +1,92 @@
+"""`tts init`: give a stack the keys and secrets it lacks."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from ops import init as work
+from ops.commands import options
+from ops.engine import ConfigValue, Engine, project_directory
+from ops.errors import ExitCode, OpsError
+from ops.progress import waiting
+from ops.screen import err, is_interactive, marks, new_table, next_line, out, print_json
+
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--recovery-key-file", help="Also write the recovery key to this new file, mode 0600."),
+]
+
+
+def init(
+    stack: options.Stack = None,
+    yes: options.Yes = False,
+    json: options.Json = False,
+    recovery_key_file: KeyFile = None,
+) -> None:
+    """Make the keys and secrets that a stack lacks. What is there is never changed, so it may be run at any time."""
+    engine = Engine(stack, project_directory())
+    engine = Engine(engine.stack_name(), engine.directory)
+    if recovery_key_file and recovery_key_file.exists():
+        raise OpsError(f"{recovery_key_file} exists.", fix="Name a file that does not.", code=ExitCode.USAGE)
+    with waiting("Reading the configuration"):
+        fresh = not engine.exists()
+        if fresh and (yes or not is_interactive()):
+            _agree(yes, f"Make the stack {engine.stack}?")
+    if fresh:
+        _agree(yes, f"There is no stack {engine.stack} yet. Make it?")
+        engine.create_stack()
+    config = engine.config()
+    todo = work.plan(config)
+    if todo.missing:
+        _agree(yes, f"Write {len(todo.missing)} keys and secrets to the configuration of stack {engine.stack}?")
+        with waiting("Making") as now:
+            work.make(engine, config, todo, now)
+        config = engine.config()
+    if json:
+        print_json({"stack": engine.stack, "made": todo.missing, "kept": todo.present})
+    else:
+        _screen(engine.stack or "", todo)
+    _hand_over(config, recovery_key_file, show="recoveryKey" in todo.missing and not json)
+
+
+def _agree(yes: bool, question: str) -> None:
+    if yes:
+        return
+    if not is_interactive():
+        raise OpsError(f"Nobody is here to answer: {question}", fix="Add --yes.", code=ExitCode.USAGE)
+    if not typer.confirm(question, err=True):
+        raise OpsError("Nothing was changed.", fix="Run it again and answer y, or add --yes.")
+
+
+def _screen(stack: str, todo: work.Plan) -> None:
+    good, _ = marks()
+    table = new_table("key", "", "what it is for")
+    for key in (*todo.missing, *todo.present):
+        made = Text(f"{good} made", style="green") if key in todo.missing else Text("kept", style="dim")
+        table.add_row(key, made, work.PURPOSE.get(key, "a secret of the application"))
+    console = out()
+    console.print(table)
+    console.print()
+    console.print(
+        f"Keep three things away from this machine and from each other: the file Pulumi.{stack}.yaml (commit it; its "
+        "secrets are encrypted), the passphrase that Pulumi encrypts it with, and the recovery key, on paper. File and "
+        "passphrase rebuild everything; the recovery key alone still opens every backup. "
+        f"To read it again: pulumi config get recoveryKey --stack {stack}",
+        markup=False,
+    )
+    console.print(next_line("make up" if stack == "local" else f"pulumi up --stack {stack}"))
+
+
+def _hand_over(config: Mapping[str, ConfigValue], file: Path | None, *, show: bool) -> None:
+    """Give the recovery key to the person: into a file, or once onto a terminal; never into a pipe or a log."""
+    key = (config["recoveryKey"].value or "").strip()
+    if file:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as target:
+            target.write(f"{key}\n")
+        err().print(f"The recovery key is in {file}. Print it, then delete the file.", markup=False)
+    elif show and is_interactive():
+        err().print(f"\nRecovery key, shown this once:\n\n    {key}\n", markup=False)

@@ -1,0 +1,167 @@
+"""What the host commands print, typed: `tts-host-status` and `tts-snapshots --json`."""
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from ops.errors import OpsError
+from ops.remote import Completed
+
+T = TypeVar("T")
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A container of the application. `healthy` is what its health check says, false when it has none."""
+
+    name: str
+    service: str
+    healthy: bool
+    state: str
+    restarts: int = 0
+
+
+class OffsiteCopy(msgspec.Struct, frozen=True):
+    """The newest copy at one destination; `lag` counts the local snapshots that it lacks."""
+
+    name: str
+    snapshot: str | None = None
+    newest: datetime | None = None
+    lag: int = 0
+
+
+class BackupKind(msgspec.Struct, frozen=True):
+    """The state of one kind of backup. Ages are in seconds; times are UTC."""
+
+    kind: str
+    newest: datetime | None
+    age_seconds: float | None
+    snapshot: str | None = None
+    verified: bool = False
+    verified_at: datetime | None = None
+    last_result: str = "none"
+    last_error: str | None = None
+    offsite: tuple[OffsiteCopy, ...] = ()
+
+
+class Disk(msgspec.Struct, frozen=True):
+    """The file system that holds the data and the local repository."""
+
+    path: str
+    free_percent: float
+    free_bytes: int
+
+
+class HostReport(msgspec.Struct, frozen=True):
+    """Everything that `tts-host-status` prints."""
+
+    services: tuple[Service, ...] = ()
+    backups: tuple[BackupKind, ...] = ()
+    disk: Disk | None = None
+    repository_bytes: int | None = None
+    load: tuple[float, ...] = ()
+    memory_used_percent: float | None = None
+
+
+class OffsiteResult(msgspec.Struct, frozen=True):
+    """How the copy to one destination went."""
+
+    name: str
+    result: str
+    error: str | None = None
+
+
+class BackupResult(msgspec.Struct, frozen=True):
+    """One line of `tts-backup --json`: how the backup of one kind went. `step` is where it stopped."""
+
+    kind: str
+    result: str
+    step: str | None = None
+    error: str | None = None
+    snapshot: str | None = None
+    seconds: float = 0
+    files: int | None = None
+    bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+    offsite: tuple[OffsiteResult, ...] = ()
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """One snapshot of a repository. `original` is the local one that this is a copy of."""
+
+    id: str
+    short_id: str
+    time: datetime
+    kind: str
+    run: str | None = None
+    original: str | None = None
+    files: int | None = None
+    bytes: int | None = None
+
+
+class SnapshotList(msgspec.Struct, frozen=True):
+    """What `tts-snapshots --json` prints, newest first."""
+
+    repository: str
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+class PlannedDatabase(msgspec.Struct, frozen=True):
+    """One database in a restore plan, with what its manifest counted."""
+
+    name: str
+    rows: int | None = None
+    bytes: int | None = None
+
+
+class RestorePlan(msgspec.Struct, frozen=True, tag_field="event", tag="plan"):
+    """The first line of a restore: what it would put back, and from where."""
+
+    snapshot: str
+    time: datetime
+    repository: str
+    databases: tuple[PlannedDatabase, ...] = ()
+
+
+class RestoreStep(msgspec.Struct, frozen=True, tag_field="event", tag="step"):
+    """A step of a restore has begun; `done` of `of` databases or files are through."""
+
+    step: str
+    database: str | None = None
+    done: int | None = None
+    of: int | None = None
+
+
+class RestoreResult(msgspec.Struct, frozen=True, tag_field="event", tag="result"):
+    """The last line of a restore. `kept` names the old data that stays until it is dropped."""
+
+    result: str
+    error: str | None = None
+    kept: tuple[str, ...] = ()
+    seconds: float = 0
+
+
+RestoreEvent = RestorePlan | RestoreStep | RestoreResult
+
+
+def decode(completed: Completed, type_: type[T], *, command: str, host: str) -> T:
+    """The JSON that a host command printed.
+
+    Raises:
+        OpsError: the command failed, or its output is not that JSON; the message says which.
+    """
+    if completed.code:
+        last = [line for line in completed.stderr.splitlines() if line.strip()][-1:]
+        raise OpsError(
+            f"`{command}` failed on {host} with exit code {completed.code}.",
+            where=last[0] if last else "it gave no reason",
+            fix=f"tts ssh {host} -- {command}",
+        )
+    try:
+        return msgspec.json.decode(completed.stdout, type=type_)
+    except msgspec.DecodeError as error:
+        raise OpsError(
+            f"`{command}` on {host} printed something that this tts cannot read.",
+            where=str(error),
+            fix="Host and checkout differ in version: pulumi up installs this checkout's scripts.",
+        ) from None

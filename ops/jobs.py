@@ -1,0 +1,97 @@
+"""The backup jobs of a host, started by hand: the same commands that its schedule runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from ops import hostlog
+from ops.errors import ExitCode, OpsError
+from ops.hostreport import BackupResult, SnapshotList, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ops.remote import Completed
+    from ops.session import Session
+
+T = TypeVar("T")
+LOCAL = "local"
+
+
+def back_up(session: Session, kind: str, *, offsite: bool, now: Callable[[str], None]) -> tuple[BackupResult, ...]:
+    """Run the backup of one kind, or of `all`, on the host that owns the jobs.
+
+    Raises:
+        OpsError: the job did not run at all. A job that ran and failed is a result.
+    """
+    argv = ["tts-backup", kind, "--json", *([] if offsite else ["--no-offsite"])]
+    done = session.remote.stream(session.outputs.owner, argv, on_word=lambda line: now(hostlog.words(line)))
+    results = json_lines(done.stdout, BackupResult)
+    if not results:
+        raise failed(session, done, f"The backup of {kind}")
+    return results
+
+
+def snapshots(session: Session, repository: str, kind: str | None) -> SnapshotList:
+    """The snapshots in one repository, newest first.
+
+    Raises:
+        OpsError: there is no such repository, or the host cannot read it.
+    """
+    check_repository(session, repository)
+    argv = ["tts-snapshots", "--json", "--repository", repository, *(["--kind", kind] if kind else [])]
+    owner = session.outputs.owner
+    done = session.remote.run(owner, argv, timeout=300)
+    if done.code:
+        raise failed(session, done, f"Reading the repository {repository}")
+    return decode(done, SnapshotList, command="tts-snapshots", host=owner.name)
+
+
+def check_repository(session: Session, name: str) -> None:
+    """Refuse a repository that the stack does not have, before anything runs."""
+    names = [LOCAL, *(offsite.name for offsite in session.outputs.backup.offsite)]
+    if name not in names:
+        raise OpsError(
+            f"There is no repository {name}.",
+            fix=f"Repositories of stack {session.stack}: {', '.join(names)}",
+            code=ExitCode.USAGE,
+        )
+
+
+def failed(session: Session, done: Completed, what: str) -> OpsError:
+    """The error for a host command that ended badly; its exit code decides which."""
+    owner = session.outputs.owner.name
+    reason = hostlog.reason(done.stderr)
+    if done.code == ExitCode.BUSY:
+        return OpsError(
+            f"{what} did not start: another job is at work on {owner}.",
+            where=reason,
+            fix="Wait for it, then run this again.",
+            code=ExitCode.BUSY,
+        )
+    if done.code == ExitCode.CONFIG:
+        return OpsError(
+            f"{what} did not start: the host is not set up as it should be.",
+            where=reason,
+            fix=f"pulumi up --stack {session.stack}",
+            code=ExitCode.CONFIG,
+        )
+    missing = done.code == 127
+    return OpsError(
+        f"{what} failed." if not missing else f"{what} did not start: {owner} lacks the command.",
+        where=f"{owner}: {reason}",
+        fix=f"pulumi up --stack {session.stack}" if missing else session.spell(f"tts ssh {owner} -- ls /var/log/tts"),
+    )
+
+
+def json_lines(text: str, type_: type[T]) -> tuple[T, ...]:
+    """The lines of a host command's output that are documents of this type; any other line is passed over."""
+    found: list[T] = []
+    for line in text.splitlines():
+        try:
+            found.append(msgspec.json.decode(line, type=type_))
+        except msgspec.DecodeError:
+            continue
+    return tuple(found)

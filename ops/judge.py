@@ -1,0 +1,114 @@
+"""What in a status needs a person, most urgent first, each with the command that comes next."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ops.hostreport import BackupKind
+from ops.status import Status
+
+_HOUR = 3600
+# Period of the schedule on the host plus a grace for the run itself (seconds).
+MAX_AGE = {"databases": 26 * _HOUR, "media": 26 * _HOUR, "config": 8 * 24 * _HOUR}
+MIN_DISK_FREE_PERCENT = 20
+MAX_MEMORY_PERCENT = 85
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is not as it should be. `urgent` ones make `tts status` exit with 3; others are advice."""
+
+    urgent: bool
+    text: str
+    next_step: str
+
+
+def judge(status: Status) -> tuple[Finding, ...]:
+    """All findings of a status, urgent ones first; within that, the cause before what follows from it."""
+    found = [*_hosts(status), *_services(status), *_web(status), *_backups(status), *_room(status)]
+    return tuple(sorted(found, key=lambda finding: not finding.urgent))
+
+
+def next_step(status: Status, findings: tuple[Finding, ...]) -> str:
+    """The one command to type now."""
+    if findings:
+        return findings[0].next_step
+    return f"tts snapshots --stack {status.stack}"
+
+
+def _hosts(status: Status) -> Iterator[Finding]:
+    for host in status.hosts:
+        if not host.reachable:
+            yield Finding(True, host.error or f"{host.name} does not answer", f"tts ssh {host.name}")
+        elif host.error:
+            yield Finding(True, host.error, f"pulumi up --stack {status.stack}")
+
+
+def _services(status: Status) -> Iterator[Finding]:
+    for service in status.services:
+        if not service.healthy:
+            yield Finding(
+                True,
+                f"{service.name} on {service.host} is {service.state}",
+                f"tts ssh {service.host} -- docker logs --tail 50 {service.name}",
+            )
+    silent = {host.name for host in status.hosts if host.error}
+    serving = {service.host for service in status.services}
+    for host in status.hosts:
+        if host.name not in serving | silent:
+            yield Finding(True, f"{host.name} runs no service", f"pulumi up --stack {status.stack}")
+
+
+def _web(status: Status) -> Iterator[Finding]:
+    if not status.web.ok:
+        host = status.hosts[0].name if status.hosts else ""
+        yield Finding(True, f"{status.url}: {status.web.error}", f"tts ssh {host} -- docker ps")
+
+
+def _backups(status: Status) -> Iterator[Finding]:
+    owner = next((host for host in status.hosts if host.backup_owner), None)
+    if owner is None:
+        yield Finding(True, "No host runs the backup jobs", f"pulumi up --stack {status.stack}")
+    elif not owner.error:
+        known = {kind.kind for kind in status.backups}
+        for missing in (kind for kind in MAX_AGE if kind not in known):
+            yield Finding(True, f"No backup of {missing} yet", f"tts backup {missing}")
+        for kind in status.backups:
+            yield from _kind(kind, owner.name)
+
+
+def _kind(kind: BackupKind, owner: str) -> Iterator[Finding]:
+    again = f"tts backup {kind.kind}"
+    if kind.newest is None or kind.age_seconds is None:
+        yield Finding(True, f"No backup of {kind.kind} yet", again)
+        return
+    if kind.last_result == "failed":
+        reason = f": {kind.last_error}" if kind.last_error else ""
+        yield Finding(True, f"The last backup of {kind.kind} failed{reason}", again)
+    limit = MAX_AGE.get(kind.kind)
+    if limit and kind.age_seconds > limit:
+        yield Finding(True, f"The newest backup of {kind.kind} is {age(kind.age_seconds)} old", again)
+    if not kind.verified:
+        yield Finding(True, f"The newest backup of {kind.kind} is not verified", "tts verify")
+    for copy in kind.offsite:
+        if copy.newest is None:
+            yield Finding(True, f"No copy of {kind.kind} at {copy.name}", f"tts ssh {owner} -- tts-offsite")
+        elif copy.lag:
+            yield Finding(True, f"{copy.name} lacks {copy.lag} of {kind.kind}", f"tts ssh {owner} -- tts-offsite")
+
+
+def _room(status: Status) -> Iterator[Finding]:
+    for host in status.hosts:
+        if host.disk_free_percent is not None and host.disk_free_percent < MIN_DISK_FREE_PERCENT:
+            text = f"{host.name} has {host.disk_free_percent:.0f} % of its disk free"
+            yield Finding(True, text, f"tts ssh {host.name} -- df -h /")
+        if host.memory_used_percent is not None and host.memory_used_percent > MAX_MEMORY_PERCENT:
+            text = f"{host.name} uses {host.memory_used_percent:.0f} % of its memory"
+            yield Finding(False, text, f"tts ssh {host.name} -- docker stats --no-stream")
+
+
+def age(seconds: float) -> str:
+    """An age in the largest unit that tells something: 40 s, 12 min, 5 h, 3 days."""
+    for unit, size in (("days", 48 * _HOUR), ("h", 2 * _HOUR), ("min", 120)):
+        if seconds >= size:
+            return f"{seconds / {'days': 86400, 'h': _HOUR, 'min': 60}[unit]:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

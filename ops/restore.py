@@ -1,0 +1,116 @@
+"""Restoring on the host that owns the backups: first a plan that changes nothing, then the same plan carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ops import hostlog, jobs
+from ops.errors import ExitCode, OpsError
+from ops.hostreport import RestoreEvent, RestorePlan, RestoreResult, RestoreStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ops.session import Session
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to restore: the host command's own words, the snapshot (an id or `latest`), and the repository."""
+
+    words: tuple[str, ...]
+    snapshot: str = "latest"
+    repository: str = jobs.LOCAL
+
+    def argv(self, *flags: str) -> list[str]:
+        """The host command."""
+        source = ["--snapshot", self.snapshot, "--repository", self.repository]
+        return ["tts-restore", *self.words, *source, *flags, "--json"]
+
+
+def plan(session: Session, request: Request) -> RestorePlan:
+    """What the request would put back. Nothing is changed.
+
+    Raises:
+        OpsError: no such repository, snapshot or database; the host's own words say which.
+    """
+    jobs.check_repository(session, request.repository)
+    done = session.remote.run(session.outputs.owner, request.argv("--dry-run"), timeout=600)
+    plans = [event for event in _events(done.stdout) if isinstance(event, RestorePlan)]
+    if done.code or not plans:
+        raise _refused(session, done.stdout) or jobs.failed(session, done, "Planning the restore")
+    return plans[0]
+
+
+def carry_out(session: Session, request: Request, agreed: RestorePlan, now: Callable[[str], None]) -> RestoreResult:
+    """Do what was planned, from exactly the snapshot that was agreed to.
+
+    Raises:
+        OpsError: it failed; the host leaves the live data as they were.
+    """
+    return _change(session, replace(request, snapshot=agreed.snapshot).argv("--yes"), "The restore", now)
+
+
+def undo(session: Session, databases: tuple[str, ...], now: Callable[[str], None]) -> RestoreResult:
+    """Put back what the last restore replaced."""
+    return _change(session, _of_old_data("undo", databases), "The undo", now)
+
+
+def drop_old(session: Session, databases: tuple[str, ...], now: Callable[[str], None]) -> RestoreResult:
+    """Delete what restores replaced and kept."""
+    return _change(session, _of_old_data("drop-old", databases), "Dropping the old data", now)
+
+
+def _of_old_data(verb: str, databases: tuple[str, ...]) -> list[str]:
+    names = [word for name in databases for word in ("--database", name)]
+    return ["tts-restore", verb, *names, "--yes", "--json"]
+
+
+def _change(session: Session, argv: list[str], what: str, now: Callable[[str], None]) -> RestoreResult:
+    def show(line: str) -> None:
+        for event in _events(line):
+            if isinstance(event, RestoreStep):
+                now(_step_words(event))
+
+    done = session.remote.stream(session.outputs.owner, argv, on_data=show)
+    results = [event for event in _events(done.stdout) if isinstance(event, RestoreResult)]
+    if not results or (done.code and results[-1].result == "ok"):
+        raise jobs.failed(session, done, what)
+    if results[-1].result != "ok":
+        raise OpsError(
+            f"{what} failed; the live data are as they were.",
+            where=results[-1].error or hostlog.reason(done.stderr),
+            fix=session.spell("tts status"),
+        )
+    return results[-1]
+
+
+def _refused(session: Session, output: str) -> OpsError | None:
+    """The host's reason when it answered a plan with a result instead."""
+    for event in _events(output):
+        if isinstance(event, RestoreResult) and event.error:
+            return OpsError(
+                "This cannot be restored.",
+                where=event.error,
+                fix=session.spell("tts snapshots"),
+                code=ExitCode.FAILED,
+            )
+    return None
+
+
+def _events(text: str) -> list[RestoreEvent]:
+    found: list[RestoreEvent] = []
+    for line in text.splitlines():
+        try:
+            found.append(msgspec.json.decode(line, type=RestoreEvent))
+        except msgspec.DecodeError:
+            continue  # a line for people
+    return found
+
+
+def _step_words(step: RestoreStep) -> str:
+    count = f" {step.done} of {step.of}" if step.of else ""
+    return f"{step.step} {step.database or ''}".strip() + count

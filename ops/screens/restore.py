@@ -1,0 +1,45 @@
+"""The screens of `tts restore`: what it would do, and what it did."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.filesize import decimal
+from rich.text import Text
+
+from ops.judge import age
+from ops.screen import marks, new_table, stamp
+
+if TYPE_CHECKING:
+    from ops.hostreport import RestorePlan, RestoreResult
+
+
+def plan_screen(plan: RestorePlan, what: str, host: str) -> RenderableType:
+    """What would be put back, how old it is, and what that means for what came since."""
+    old = age((datetime.now(UTC) - plan.time).total_seconds())
+    lines: list[RenderableType] = [
+        Text.assemble("Restore ", (what, "bold"), f" on {host}"),
+        Text(f"from snapshot {plan.snapshot[:8]} in {plan.repository}, taken {stamp(plan.time)} UTC"),
+        Text(f"What was written in the {old} since then is not in it. The data of now are kept aside for an undo."),
+    ]
+    if plan.databases:
+        table = new_table("database", "rows", "size", right=("rows", "size"))
+        for database in plan.databases:
+            table.add_row(
+                database.name,
+                "-" if database.rows is None else f"{database.rows:,}",
+                "-" if database.bytes is None else decimal(database.bytes),
+            )
+        lines += ["", table]
+    return Group(*lines)
+
+
+def result_screen(result: RestoreResult, done: str) -> RenderableType:
+    """What was done, how long it took, and what is kept for a way back."""
+    good, _ = marks()
+    lines = [Text(f"{good} {done} in {age(result.seconds)}", style="green")]
+    if result.kept:
+        lines.append(Text(f"kept for a way back: {', '.join(result.kept)}"))
+    return Group(*lines)

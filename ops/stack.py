@@ -1,0 +1,120 @@
+"""What a deployed stack says about itself: its outputs, read once, checked and typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ops.errors import ExitCode, OpsError
+
+
+class Host(msgspec.Struct, frozen=True, rename="camel"):
+    """One droplet. The backup owner is the one host that runs the backup jobs."""
+
+    name: str
+    address: str
+    private_address: str
+    size: str
+    droplet_id: str | int
+    backup_owner: bool
+
+
+class Entry(msgspec.Struct, frozen=True, rename="camel"):
+    """Where the world comes in: a reserved IP or a balancer."""
+
+    kind: str
+    address: str
+
+
+class Application(msgspec.Struct, frozen=True, rename="camel"):
+    """Where the Compose application stands on its hosts."""
+
+    project: str
+    directory: str
+    env_file: str
+    compose_file: str
+
+
+class OffSite(msgspec.Struct, frozen=True, rename="camel"):
+    """One destination of backup copies."""
+
+    name: str
+    bucket: str
+    region: str
+    repository: str
+
+
+class Backup(msgspec.Struct, frozen=True, rename="camel"):
+    """Who backs up, and where the copies go."""
+
+    owner: str
+    offsite: tuple[OffSite, ...] = ()
+
+
+class CostItem(msgspec.Struct, frozen=True, rename="camel"):
+    """One line of the monthly bill, in US dollars."""
+
+    item: str
+    usd: float
+
+
+class Cost(msgspec.Struct, frozen=True, rename="camel"):
+    """The estimate that the program exported, in US dollars a month, and the day of the price list."""
+
+    total: float
+    items: tuple[CostItem, ...] = ()
+    price_date: str = ""
+
+
+class Outputs(msgspec.Struct, frozen=True, rename="camel"):
+    """The stack outputs that `tts` works with; others are ignored."""
+
+    rung: str
+    url: str
+    entry: Entry
+    hosts: tuple[Host, ...]
+    ssh_user: str
+    host_public_key: str
+    application: Application
+    backup: Backup
+    cost_per_month: Cost
+    notes: tuple[str, ...] = ()
+
+    def host(self, name: str) -> Host:
+        """The host of that name.
+
+        Raises:
+            OpsError: there is none; the message lists those there are.
+        """
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        names = ", ".join(host.name for host in self.hosts) or "none"
+        raise OpsError(f"There is no host {name}.", fix=f"Hosts of this stack: {names}", code=ExitCode.USAGE)
+
+    @property
+    def owner(self) -> Host:
+        """The host that runs the backup jobs."""
+        return self.host(self.backup.owner)
+
+
+def parse_outputs(stack: str, outputs: dict[str, Any]) -> Outputs:
+    """The outputs of `pulumi stack output --json` as a value.
+
+    Raises:
+        OpsError: the stack was never deployed, or by a program whose outputs differ; the message names the field.
+    """
+    if "hosts" not in outputs:
+        state = "has not been deployed yet" if not outputs else "is deployed only in part"
+        command = "make up" if stack == "local" else f"pulumi up --stack {stack}"
+        raise OpsError(f"Stack {stack} {state}.", fix=command, code=ExitCode.CONFIG)
+    try:
+        return msgspec.convert(outputs, Outputs)
+    except msgspec.ValidationError as error:
+        raise OpsError(
+            f"The outputs of stack {stack} are not what this tts reads.",
+            where=str(error),
+            fix=f"Deploy with the program of this checkout: pulumi up --stack {stack}",
+            code=ExitCode.CONFIG,
+        ) from None
