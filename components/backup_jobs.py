@@ -1,0 +1,104 @@
+"""The backup jobs on their one owner host: env file, secrets, scripts, schedule."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components import remote
+from components.base import Component
+from components.bundle import Bundle
+from components.offsite import Offsite
+
+SECRETS_DIRECTORY = "/etc/tts/secrets"
+
+
+@dataclass(frozen=True)
+class DatabaseSource:
+    """PostgreSQL as the jobs reach it. `mode` is container, host or managed; `expected` must all be in every backup."""
+
+    mode: str
+    service: str
+    user: str
+    expected: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Snapshots kept by count, least free disk in percent, largest local repository in GB, upload limit (0: none)."""
+
+    daily: int
+    weekly: int
+    monthly: int
+    min_free_percent: int
+    max_repository_gb: int
+    upload_limit_kib: int
+
+
+@dataclass(frozen=True)
+class BackupJobsArgs:
+    """`owner` is the host's role name: it labels every snapshot and stays the same when the droplet is replaced."""
+
+    host: remote.Access
+    application_running: pulumi.Resource
+    scripts: Bundle
+    stack: str
+    owner: str
+    compose_project: str
+    app_directory: str
+    app_env_file: str
+    media_volume: str
+    database: DatabaseSource
+    keep: Keep
+    offsite: Sequence[Offsite]
+    passphrase: pulumi.Output[str]
+    recovery_key: pulumi.Output[str]
+
+
+class BackupJobs(Component):
+    """Everything that makes the owner host back up. `installed` resolves after the installer's self-test has passed."""
+
+    def __init__(self, name: str, args: BackupJobsArgs) -> None:
+        super().__init__("backup_jobs:BackupJobs", name)
+        stdin = {"env": environment(args), "secrets": _secrets(args)}
+        install = remote.Task("install", [args.scripts], stdin, minutes=30)
+        after = [args.application_running, *(each.guard for each in args.offsite)]
+        command = remote.run(f"{name}-install", args.host, install, parent=self, after=after)
+        self.installed: pulumi.Output[str] = command.id
+        self.finish(owner=args.owner)
+
+
+def environment(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
+    """The contents of /etc/tts/backup.env, the only parameters the host's scripts have."""
+    config_paths = (args.app_directory, args.app_env_file, "/etc/tts/backup.env", "/etc/cron.d/tts")
+    values: dict[str, pulumi.Input[str]] = {
+        "TTS_HOST": args.owner,
+        "TTS_STACK": args.stack,
+        "TTS_COMPOSE_PROJECT": args.compose_project,
+        "TTS_APP_DIR": args.app_directory,
+        "TTS_APP_ENV": args.app_env_file,
+        "TTS_PG_MODE": args.database.mode,
+        "TTS_PG_SERVICE": args.database.service,
+        "TTS_PG_USER": args.database.user,
+        "TTS_PG_EXPECTED": ",".join(args.database.expected),
+        "TTS_MEDIA_VOLUME": args.media_volume,
+        "TTS_CONFIG_PATHS": ":".join(config_paths),
+        "TTS_LOCAL_REPOSITORY": "/var/backups/tts/restic",
+        "TTS_PASSWORD_FILE": f"{SECRETS_DIRECTORY}/backup-passphrase",
+        "TTS_OFFSITE": ",".join(each.name for each in args.offsite),
+        "TTS_KEEP_DAILY": str(args.keep.daily),
+        "TTS_KEEP_WEEKLY": str(args.keep.weekly),
+        "TTS_KEEP_MONTHLY": str(args.keep.monthly),
+        "TTS_MIN_FREE_PERCENT": str(args.keep.min_free_percent),
+        "TTS_MAX_REPOSITORY_GB": str(args.keep.max_repository_gb),
+        "TTS_LIMIT_UPLOAD_KIB": str(args.keep.upload_limit_kib),
+    }
+    for each in args.offsite:
+        values[f"TTS_OFFSITE_{each.name.upper()}_REPOSITORY"] = each.repository
+        values[f"TTS_OFFSITE_{each.name.upper()}_CREDENTIALS"] = f"{SECRETS_DIRECTORY}/offsite-{each.name}"
+    return values
+
+
+def _secrets(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
+    offsite = {f"offsite-{each.name}": each.credentials for each in args.offsite}
+    return {"backup-passphrase": args.passphrase, "recovery-key": args.recovery_key, **offsite}

@@ -1,0 +1,130 @@
+"""Reads configuration values by type and notes every one that is missing, misshapen, unknown or unencrypted."""
+
+import json
+import re
+from typing import Any, Final, TypeGuard, TypeVar, cast, get_type_hints
+
+import pulumi
+from pulumi.runtime import is_config_secret
+from pulumi.runtime.config import CONFIG
+
+from rules import Problem
+
+_Shape = TypeVar("_Shape")
+_Kind = TypeVar("_Kind", bool, int, list[Any], dict[str, Any])
+_EMPTY: Final[dict[object, tuple[object, str]]] = {
+    str: ("", "a text"),
+    int: (0, "a whole number"),
+    tuple[str, ...]: ((), "a list of texts"),
+}
+
+
+class Reader:
+    """Reads values by type. A missing or misshapen one is noted and replaced by an empty one: reading goes on."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._config = pulumi.Config()
+
+    def text(self, key: str) -> str:
+        return self._config.get(key) or ""
+
+    def flag(self, key: str) -> bool:
+        return self._typed(key, bool, "true or false", False)
+
+    def whole(self, key: str) -> int:
+        return self._typed(key, int, "a whole number", 0)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        values = self._typed(key, list, "a list", [])
+        return tuple(map(str, values))
+
+    def mapping(self, key: str) -> dict[str, str]:
+        values = self._typed(key, dict, "an object", {})
+        if key == "appSecrets" and values:
+            self._demand_encryption(key)
+        return {str(name): str(value) for name, value in values.items()}
+
+    def secret(self, key: str) -> pulumi.Output[str]:
+        value = self._config.get_secret(key)
+        if not self._config.get(key):
+            self._note(key, "(missing)", "a secret of the stack", f"tts init --stack {pulumi.get_stack()}")
+        else:
+            self._demand_encryption(key)
+        return pulumi.Output.secret("") if value is None else value
+
+    def record(self, key: str, shape: type[_Shape]) -> _Shape:
+        """The object under `key` as the dataclass `shape`: every field there, of its type, and no other."""
+        values = self._typed(key, dict, "an object", {})
+        hints = {camel(name): hint for name, hint in get_type_hints(shape).items()}
+        for name in values.keys() - hints.keys():
+            self._note(f"{key}.{name}", str(values[name]), "no such key", f"one of {', '.join(sorted(hints))}")
+        return shape(
+            **{snake(name): self._field(f"{key}.{name}", values.get(name), hint) for name, hint in hints.items()}
+        )
+
+    def refuse_unknown(self, keys: set[str]) -> None:
+        prefix = f"{pulumi.get_project()}:"
+        for name in sorted(CONFIG.get()):
+            key = name.removeprefix(prefix)
+            if name.startswith(prefix) and key not in keys:
+                fix = f"pulumi config rm {key} --stack {pulumi.get_stack()}; the keys are in Pulumi.yaml"
+                self._note(key, "(not shown)", "no such key", fix)
+
+    def _field(self, key: str, value: object, hint: object) -> object:
+        empty, words = _EMPTY[hint]
+        if value is None:
+            self._note(key, "(missing)", f"required: {words}", "Pulumi.yaml shows a complete example")
+        elif hint == tuple[str, ...] and _is_texts(value):
+            return tuple(value)
+        elif type(value) is type(empty) and not isinstance(empty, tuple):
+            return value
+        else:
+            self._note(key, repr(value), words, f"write it as {words}")
+        return empty
+
+    def _typed(self, key: str, kind: type[_Kind], words: str, empty: _Kind) -> _Kind:
+        text = self._config.get(key)
+        if text is None:
+            self._note(
+                key,
+                "(missing)",
+                f"required: {words}",
+                "Pulumi.yaml declares a default for it",
+            )
+            return empty
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = None
+        if type(value) is kind:
+            return cast("_Kind", value)
+        shown = "(hidden)" if is_config_secret(self._config.full_key(key)) else text
+        self._note(key, shown, f"it is {words}", f"write it as {words}")
+        return empty
+
+    def _demand_encryption(self, key: str) -> None:
+        if not is_config_secret(self._config.full_key(key)):
+            stack = pulumi.get_stack()
+            fix = f"take it out of Pulumi.{stack}.yaml, never use that value again, then: tts init --stack {stack}"
+            self._note(key, "(hidden)", "a secret stands in the stack file unencrypted", fix)
+
+    def _note(self, key: str, value: str, rule: str, fix: str) -> None:
+        problem = Problem(key, value, rule, fix)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def camel(name: str) -> str:
+    """The key of a field: `upload_limit_kib` is `uploadLimitKib`."""
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def snake(name: str) -> str:
+    """The field of a key: the reverse of `camel`."""
+    return re.sub(r"(?=[A-Z])", "_", name).lower()
+
+
+def _is_texts(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(each, str) for each in cast("list[object]", value))
