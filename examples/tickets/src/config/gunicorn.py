@@ -1,0 +1,21 @@
+"""One process with threads: the services wait for the database most of the time, and memory is what the host lacks."""
+
+import os
+
+bind = "0.0.0.0:8000"
+workers = int(os.environ.get("WEB_WORKERS") or 1)
+threads = int(os.environ.get("WEB_THREADS") or 6)
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn's heartbeat file must not wait for a disk
+control_socket_disable = True
+timeout = 60
+graceful_timeout = 25
+keepalive = 75  # longer than nginx keeps an idle connection
+
+
+def post_worker_init(worker) -> None:
+    """In the ticket service: start the thread that hands stored events to the broker."""
+    if os.environ.get("SERVICE") == "ticket":
+        from ticketing.outbox import start_relay  # noqa: PLC0415 - after Django is ready
+
+        start_relay()
+    worker.log.info("serving %s", os.environ.get("SERVICE"))
