@@ -100,15 +100,18 @@ class Engine:
             OpsError: it is not set; the message names `tts init`.
         """
         try:
-            return self._run("config", "get", key)
+            value = self._run("config", "get", key)
         except OpsError as error:
             if "not found" not in error.where:
                 raise
-            raise OpsError(
-                f"Stack {self.stack_name()} has no {key}.",
-                fix=f"tts init --stack {self.stack_name()}",
-                code=ExitCode.CONFIG,
-            ) from None
+            value = ""
+        if value.strip():
+            return value
+        raise OpsError(
+            f"Stack {self.stack_name()} has no {key}.",
+            fix=f"tts init --stack {self.stack_name()}",
+            code=ExitCode.CONFIG,
+        )
 
     def set_secret(self, key: str, value: str) -> None:
         """Write one secret, byte for byte. `key` may be a path such as `appSecrets.SECRET_KEY`."""
@@ -124,7 +127,7 @@ class Engine:
         """Make the stack in the backend; its file, if there is one, stays as it is."""
         if self.stack is None:
             raise OpsError("No stack is named.", fix="Add --stack STACK.", code=ExitCode.USAGE)
-        self._run("stack", "init", self.stack, named=False)
+        self._run("stack", "init", "--no-select", self.stack, named=False)
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""

@@ -74,8 +74,9 @@ class OffsiteResult(msgspec.Struct, frozen=True):
 class BackupResult(msgspec.Struct, frozen=True):
     """One line of `tts-backup --json`: how the backup of one kind went. `step` is where it stopped."""
 
-    kind: str
+    job: str
     result: str
+    kind: str | None = None
     step: str | None = None
     error: str | None = None
     snapshot: str | None = None
@@ -84,6 +85,11 @@ class BackupResult(msgspec.Struct, frozen=True):
     bytes: int | None = None
     warnings: tuple[str, ...] = ()
     offsite: tuple[OffsiteResult, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The kind; a job that did not get as far as to say it is known by its own name."""
+        return self.kind or self.job.removeprefix("backup-")
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -26,12 +26,12 @@ _SINGLE_SECRETS: tuple[tuple[str, Callable[[], str]], ...] = (
 )
 PURPOSE = {
     "sshPrivateKey": "lets tts and pulumi in to the hosts",
-    "sshPublicKey": "its public half, put on every host",
+    "sshPublicKey": "its public half, on every host",
     "hostPrivateKey": "by which a host proves who it is",
-    "hostPublicKey": "its public half, checked at every connection",
+    "hostPublicKey": "its public half, always checked",
     "backupPassphrase": "encrypts the backups; the host has it",
-    "recoveryKey": "opens the backups when the host's passphrase is lost",
-    "bucketSuffix": "makes the buckets' names unique in the world",
+    "recoveryKey": "opens the backups without the host",
+    "bucketSuffix": "makes bucket names unique in the world",
 }
 
 
@@ -49,8 +49,12 @@ def plan(config: Mapping[str, ConfigValue]) -> Plan:
     Raises:
         OpsError: a public key stands there without its private half, or `app.secrets` is no list of names.
     """
+
+    def is_set(key: str) -> bool:
+        return key in config and bool(config[key].value)  # the project's defaults are empty strings
+
     for private, public, _ in _PAIRS:
-        if public in config and private not in config:
+        if is_set(public) and not is_set(private):
             raise OpsError(
                 f"{public} is configured and {private} is not: a new pair would overwrite your key.",
                 fix=f"Give the private half: pulumi config set --secret --raw {private} < FILE",
@@ -58,10 +62,10 @@ def plan(config: Mapping[str, ConfigValue]) -> Plan:
             )
     wanted = [key for private, public, _ in _PAIRS for key in (private, public)]
     wanted += [key for key, _ in _SINGLE_SECRETS] + ["bucketSuffix"]
-    there = [key for key in wanted if key in config]
-    made_for_app = _app_secrets_present(config)
+    there = [key for key in wanted if is_set(key)]
     names = _app_secret_names(config)
-    there += [f"appSecrets.{name}" for name in names if name in made_for_app]
+    of_app = _object(config.get("appSecrets"))
+    there += [f"appSecrets.{name}" for name in names if of_app.get(name)]
     wanted += [f"appSecrets.{name}" for name in names]
     return Plan(tuple(there), tuple(key for key in wanted if key not in there))
 
@@ -94,6 +98,11 @@ def make(engine: Engine, config: Mapping[str, ConfigValue], todo: Plan, report: 
         report(key)
 
 
+def may_connect(config: Mapping[str, ConfigValue]) -> bool:
+    """Whether `sshFrom` names anyone. The program refuses a stack without it."""
+    return "sshFrom" in config and (config["sshFrom"].value or "[]") != "[]"
+
+
 def _app_secret_names(config: Mapping[str, ConfigValue]) -> list[str]:
     app = _object(config.get("app"))
     names = app.get("secrets", [])
@@ -106,10 +115,6 @@ def _app_secret_names(config: Mapping[str, ConfigValue]) -> list[str]:
             code=ExitCode.CONFIG,
         )
     return cast("list[str]", names)
-
-
-def _app_secrets_present(config: Mapping[str, ConfigValue]) -> set[str]:
-    return {name for name, value in _object(config.get("appSecrets")).items() if value}
 
 
 def _object(entry: ConfigValue | None) -> dict[str, Any]:

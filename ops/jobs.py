@@ -29,7 +29,8 @@ def back_up(session: Session, kind: str, *, offsite: bool, now: Callable[[str], 
     argv = ["tts-backup", kind, "--json", *([] if offsite else ["--no-offsite"])]
     done = session.remote.stream(session.outputs.owner, argv, on_word=lambda line: now(hostlog.words(line)))
     results = json_lines(done.stdout, BackupResult)
-    if not results:
+    began = any(result.result == "ok" for result in results) or done.code == ExitCode.FAILED
+    if not results or not began:
         raise failed(session, done, f"The backup of {kind}")
     return results
 

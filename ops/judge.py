@@ -28,11 +28,9 @@ def judge(status: Status) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: not finding.urgent))
 
 
-def next_step(status: Status, findings: tuple[Finding, ...]) -> str:
+def next_step(findings: tuple[Finding, ...]) -> str:
     """The one command to type now."""
-    if findings:
-        return findings[0].next_step
-    return f"tts snapshots --stack {status.stack}"
+    return findings[0].next_step if findings else "tts snapshots"
 
 
 def _hosts(status: Status) -> Iterator[Finding]:

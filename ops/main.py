@@ -34,7 +34,7 @@ class Commands(TyperGroup):
             err().print(error_screen(error), soft_wrap=True)
             raise typer.Exit(error.code) from None
         except KeyboardInterrupt:
-            err().print("Interrupted. What was begun on a host may still run there: tts status", soft_wrap=True)
+            err().print("Interrupted.")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 

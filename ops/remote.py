@@ -87,7 +87,14 @@ class Remote:
             process = subprocess.Popen(command, stdin=null, stdout=pipe, stderr=pipe, text=True, errors="replace")
         except FileNotFoundError:
             raise _no_ssh() from None
-        data, words = _read_both(process, on_data, on_word)
+        try:
+            data, words = _read_both(process, on_data, on_word)
+        except KeyboardInterrupt:
+            raise OpsError(
+                f"Interrupted. `{argv[0]}` may still be at work on {host.name}.",
+                fix="See how it ended: tts status",
+                code=ExitCode.INTERRUPTED,
+            ) from None
         if process.returncode == _SSH_FAILED:
             raise _unreachable(host, words)
         return Completed(process.returncode, data, words)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -52,7 +51,7 @@ def error_screen(error: OpsError) -> RenderableType:
     if error.where:
         lines.append(Text.assemble(("Where: ", "bold"), error.where))
     lines.append(Text.assemble(("Fix:   ", "bold"), error.fix))
-    return Group(*(Padding(line, 0) for line in lines))
+    return Group(*lines)
 
 
 def next_line(command: str) -> Text:

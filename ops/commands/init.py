@@ -30,12 +30,9 @@ def init(
     """Make the keys and secrets that a stack lacks. What is there is never changed, so it may be run at any time."""
     engine = Engine(stack, project_directory())
     engine = Engine(engine.stack_name(), engine.directory)
-    if recovery_key_file and recovery_key_file.exists():
-        raise OpsError(f"{recovery_key_file} exists.", fix="Name a file that does not.", code=ExitCode.USAGE)
+    _check_new_file(recovery_key_file)
     with waiting("Reading the configuration"):
         fresh = not engine.exists()
-        if fresh and (yes or not is_interactive()):
-            _agree(yes, f"Make the stack {engine.stack}?")
     if fresh:
         _agree(yes, f"There is no stack {engine.stack} yet. Make it?")
         engine.create_stack()
@@ -49,8 +46,15 @@ def init(
     if json:
         print_json({"stack": engine.stack, "made": todo.missing, "kept": todo.present})
     else:
-        _screen(engine.stack or "", todo)
+        _screen(engine.stack or "", todo, closed=not work.may_connect(config))
     _hand_over(config, recovery_key_file, show="recoveryKey" in todo.missing and not json)
+
+
+def _check_new_file(file: Path | None) -> None:
+    """Refuse a file that cannot be made, before anything else is."""
+    if file and (file.exists() or not file.absolute().parent.is_dir()):
+        reason = "exists" if file.exists() else "stands in a folder that is not there"
+        raise OpsError(f"{file} {reason}.", fix="Name a new file in a folder of yours.", code=ExitCode.USAGE)
 
 
 def _agree(yes: bool, question: str) -> None:
@@ -62,7 +66,7 @@ def _agree(yes: bool, question: str) -> None:
         raise OpsError("Nothing was changed.", fix="Run it again and answer y, or add --yes.")
 
 
-def _screen(stack: str, todo: work.Plan) -> None:
+def _screen(stack: str, todo: work.Plan, *, closed: bool) -> None:
     good, _ = marks()
     table = new_table("key", "", "what it is for")
     for key in (*todo.missing, *todo.present):
@@ -78,7 +82,11 @@ def _screen(stack: str, todo: work.Plan) -> None:
         f"To read it again: pulumi config get recoveryKey --stack {stack}",
         markup=False,
     )
-    console.print(next_line("make up" if stack == "local" else f"pulumi up --stack {stack}"))
+    if closed:
+        console.print("sshFrom is empty: say which networks may use SSH, yours among them.")
+        console.print(next_line(f"pulumi config set --path 'sshFrom[0]' ADDRESS/32 --stack {stack}"))
+    else:
+        console.print(next_line("make up" if stack == "local" else f"pulumi up --stack {stack}"))
 
 
 def _hand_over(config: Mapping[str, ConfigValue], file: Path | None, *, show: bool) -> None:

@@ -23,7 +23,7 @@ def status(stack: options.Stack = None, json: options.Json = False) -> None:
     findings = tuple(
         msgspec.structs.replace(finding, next_step=session.spell(finding.next_step)) for finding in judge(seen)
     )
-    step = session.spell(next_step(seen, findings))
+    step = session.spell(next_step(findings))
     if json:
         print_json(document(seen, findings, step))
     else:

@@ -28,7 +28,7 @@ def backup_screen(results: tuple[BackupResult, ...]) -> RenderableType:
         well = result.result == "ok"
         copies = {copy.name: copy for copy in result.offsite}
         table.add_row(
-            result.kind,
+            result.name,
             Text(f"{good} done") if well else Text(f"{bad} failed", style="red"),
             age(result.seconds),
             "-" if result.bytes is None else decimal(result.bytes),
@@ -85,13 +85,13 @@ def _snapshot_row(snapshot: Snapshot) -> tuple[str, ...]:
 
 def _troubles(result: BackupResult) -> list[Text]:
     _, bad = marks()
-    lines = [Text(f"- {result.kind}: {warning}", style="yellow") for warning in result.warnings]
+    lines = [Text(f"- {result.name}: {warning}", style="yellow") for warning in result.warnings]
     lines += [
-        Text(f"{bad} {result.kind} to {copy.name}: {copy.error or 'failed'}", style="red")
+        Text(f"{bad} {result.name} to {copy.name}: {copy.error or 'failed'}", style="red")
         for copy in result.offsite
         if copy.result != "ok"
     ]
     if result.result != "ok":
         where = f" at {result.step}" if result.step else ""
-        lines.append(Text(f"{bad} {result.kind} failed{where}: {result.error or 'no reason given'}", style="red"))
+        lines.append(Text(f"{bad} {result.name} failed{where}: {result.error or 'no reason given'}", style="red"))
     return lines

@@ -29,7 +29,8 @@ def status_screen(status: Status, findings: tuple[Finding, ...], next_step: str)
         parts += ["", _backup_table(status.backups)]
     parts += ["", _cost_line(status)]
     parts += [Text(f"Note: {note}", style="dim") for note in status.notes]
-    parts += [*_finding_lines(findings), next_line(next_step)]
+    parts += _finding_lines(findings)
+    parts.append(next_line(next_step) if findings else Text.assemble(("All well.  ", "green"), next_line(next_step)))
     return Group(*parts)
 
 
@@ -49,10 +50,10 @@ def _headline(status: Status) -> RenderableType:
 
 def _host_table(hosts: tuple[HostState, ...]) -> Table:
     table = new_table("host", "size", "address", "load", "memory", "disk free", right=("load", "memory", "disk free"))
+    _, bad = marks()
     for host in hosts:
         if host.error:
-            state = "cannot be asked" if host.reachable else "does not answer"
-            table.add_row(host.name, host.size, host.address, Text(state, style="red"))
+            table.add_row(Text(f"{bad} {host.name}", style="red"), host.size, host.address, "-", "-", "-")
             continue
         low = host.disk_free_percent is not None and host.disk_free_percent < MIN_DISK_FREE_PERCENT
         table.add_row(
@@ -124,8 +125,6 @@ def _cost_line(status: Status) -> Text:
 
 
 def _finding_lines(findings: tuple[Finding, ...]) -> list[Text]:
-    if not findings:
-        return [Text("All well.", style="green")]
     _, bad = marks()
     lines = [
         Text(f"{bad if finding.urgent else '-'} {finding.text}", style="red" if finding.urgent else "yellow")
