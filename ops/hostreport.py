@@ -22,12 +22,13 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class OffsiteCopy(msgspec.Struct, frozen=True):
-    """The newest copy at one destination; `lag` counts the local snapshots that it lacks."""
+    """The newest copy at one destination. `lag` counts the local snapshots it lacks, `error` is the last try's."""
 
     name: str
     snapshot: str | None = None
     newest: datetime | None = None
     lag: int = 0
+    error: str | None = None
 
 
 class BackupKind(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ class Disk(msgspec.Struct, frozen=True):
 
 
 class HostReport(msgspec.Struct, frozen=True):
-    """Everything that `tts-host-status` prints."""
+    """What `tts-host-status` prints. `findings` are the last verification's, `errors` say what could not be read."""
 
     services: tuple[Service, ...] = ()
     backups: tuple[BackupKind, ...] = ()
@@ -61,6 +62,8 @@ class HostReport(msgspec.Struct, frozen=True):
     repository_bytes: int | None = None
     load: tuple[float, ...] = ()
     memory_used_percent: float | None = None
+    findings: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
 class OffsiteResult(msgspec.Struct, frozen=True):
@@ -127,6 +130,10 @@ class RestorePlan(msgspec.Struct, frozen=True, tag_field="event", tag="plan"):
     time: datetime
     repository: str
     databases: tuple[PlannedDatabase, ...] = ()
+    files: int | None = None
+    bytes: int | None = None
+    paths: tuple[str, ...] = ()
+    target: str | None = None
 
 
 class RestoreStep(msgspec.Struct, frozen=True, tag_field="event", tag="step"):

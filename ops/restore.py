@@ -54,19 +54,27 @@ def carry_out(session: Session, request: Request, agreed: RestorePlan, now: Call
     return _change(session, replace(request, snapshot=agreed.snapshot).argv("--yes"), "The restore", now)
 
 
-def undo(session: Session, databases: tuple[str, ...], now: Callable[[str], None]) -> RestoreResult:
+@dataclass(frozen=True)
+class Kept:
+    """Data that a restore replaced and kept: of the media, of some databases, or of every database."""
+
+    databases: tuple[str, ...] = ()
+    media: bool = False
+
+    def argv(self, verb: str) -> list[str]:
+        """The host command that does `verb`, undo or drop-old, to them."""
+        names = [word for name in self.databases for word in ("--database", name)]
+        return ["tts-restore", verb, *names, *(["--media"] if self.media else []), "--yes", "--json"]
+
+
+def undo(session: Session, kept: Kept, now: Callable[[str], None]) -> RestoreResult:
     """Put back what the last restore replaced."""
-    return _change(session, _of_old_data("undo", databases), "The undo", now)
+    return _change(session, kept.argv("undo"), "The undo", now)
 
 
-def drop_old(session: Session, databases: tuple[str, ...], now: Callable[[str], None]) -> RestoreResult:
+def drop_old(session: Session, kept: Kept, now: Callable[[str], None]) -> RestoreResult:
     """Delete what restores replaced and kept."""
-    return _change(session, _of_old_data("drop-old", databases), "Dropping the old data", now)
-
-
-def _of_old_data(verb: str, databases: tuple[str, ...]) -> list[str]:
-    names = [word for name in databases for word in ("--database", name)]
-    return ["tts-restore", verb, *names, "--yes", "--json"]
+    return _change(session, kept.argv("drop-old"), "Dropping the old data", now)
 
 
 def _change(session: Session, argv: list[str], what: str, now: Callable[[str], None]) -> RestoreResult:

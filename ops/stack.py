@@ -34,6 +34,7 @@ class Application(msgspec.Struct, frozen=True, rename="camel"):
     directory: str
     env_file: str
     compose_file: str
+    health_path: str = "/"
 
 
 class OffSite(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,6 +93,11 @@ class Outputs(msgspec.Struct, frozen=True, rename="camel"):
                 return host
         names = ", ".join(host.name for host in self.hosts) or "none"
         raise OpsError(f"There is no host {name}.", fix=f"Hosts of this stack: {names}", code=ExitCode.USAGE)
+
+    @property
+    def health_url(self) -> str:
+        """The page that says whether the whole application is well."""
+        return self.url.rstrip("/") + "/" + self.application.health_path.lstrip("/")
 
     @property
     def owner(self) -> Host:

@@ -4,7 +4,6 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -27,7 +26,10 @@ class Web(msgspec.Struct, frozen=True):
 
 
 class HostState(msgspec.Struct, frozen=True):
-    """One host as seen now. Figures are None when it could not be asked; then `error` says why."""
+    """One host as seen now. Figures are None when it could not be asked; then `error` says why.
+
+    `findings` are the host's own words about what it cannot read and what its last verification found.
+    """
 
     name: str
     address: str
@@ -38,6 +40,7 @@ class HostState(msgspec.Struct, frozen=True):
     memory_used_percent: float | None = None
     disk_free_percent: float | None = None
     repository_bytes: int | None = None
+    findings: tuple[str, ...] = ()
     error: str | None = None
 
 
@@ -69,7 +72,7 @@ class Status(msgspec.Struct, frozen=True):
 def collect(stack: str, outputs: Outputs, remote: Remote) -> Status:
     """Ask everything at once. A host that does not answer is part of the answer, not an error."""
     with ThreadPoolExecutor(max_workers=len(outputs.hosts) + 1) as pool:
-        web = pool.submit(check_url, outputs.url)
+        web = pool.submit(check_url, outputs.health_url)
         reports = list(pool.map(partial(_report, remote), outputs.hosts))
     return Status(
         stack=stack,
@@ -141,6 +144,7 @@ def _state(host: Host, report: HostReport) -> HostState:
         memory_used_percent=report.memory_used_percent,
         disk_free_percent=report.disk.free_percent if report.disk else None,
         repository_bytes=report.repository_bytes,
+        findings=(*report.errors, *report.findings),
     )
 
 
@@ -154,8 +158,3 @@ def _backups(outputs: Outputs, reports: list[tuple[HostState, HostReport]]) -> t
         if state.name == outputs.backup.owner:
             return report.backups
     return ()
-
-
-def newest_backup(status: Status) -> datetime | None:
-    """The time of the newest backup of any kind, UTC."""
-    return max((kind.newest for kind in status.backups if kind.newest), default=None)

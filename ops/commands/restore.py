@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -14,17 +15,20 @@ from ops.commands import options
 from ops.errors import ExitCode, OpsError
 from ops.hostreport import RestoreResult
 from ops.progress import waiting
-from ops.restore import Request
+from ops.restore import Kept, Request
 from ops.screen import err, is_interactive, next_line, out, print_json
 from ops.screens.restore import plan_screen, result_screen
 from ops.session import Session, open_session
 
-_RESTORED = "/var/lib/tts/restored"
+_RESTORED = "/var/lib/tts/restored"  # on the host; each restore of a path gets a new folder in it
 
 SnapshotId = Annotated[str, typer.Option("--snapshot", help="Id from `tts snapshots`, or latest.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")]
 DropOld = Annotated[bool, typer.Option("--drop-old", help="Do not keep the replaced data: no undo afterwards.")]
-Target = Annotated[str, typer.Option("--target", help="With PATH: the folder on the host to put it in.")]
+Target = Annotated[
+    str | None, typer.Option("--target", help="With PATH: a new folder on the host to put it in; else one is made.")
+]
+OfMedia = Annotated[bool, typer.Option("--media", help="The media instead of databases.")]
 
 Databases = Annotated[list[str] | None, typer.Argument(help="Only these databases.")]
 
@@ -78,40 +82,52 @@ def databases(
 @restore.command()
 def media(
     path: Annotated[str | None, typer.Argument(help="One file or folder; without it all media.")] = None,
-    target: Target = _RESTORED,
+    target: Target = None,
     snapshot: SnapshotId = "latest",
     source: options.From = jobs.LOCAL,
     dry_run: DryRun = False,
     yes: options.Yes = False,
+    drop_old: DropOld = False,
     stack: options.Stack = None,
     json: options.Json = False,
 ) -> None:
     """All media in place, or one PATH laid into a folder beside them for you to look at."""
-    words = ("path", path, "--target", target, "--kind", "media") if path else ("media",)
-    what = f"{path} of the media, into {target}," if path else "all media"
+    folder = target or f"{_RESTORED}/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    words = ("path", path, "--target", folder, "--kind", "media") if path else ("media",)
+    what = f"{path} of the media into {folder}" if path else "all media"
     with open_session(stack) as session:
         request = Request(words, snapshot, source)
-        _restore(session, request, what, _Choice(session.stack, dry_run, yes, json))
+        _restore(session, request, what, _Choice(session.stack, dry_run, yes, json, drop_old and not path))
 
 
 @restore.command()
 def undo(
-    names: Databases = None, yes: options.Yes = False, stack: options.Stack = None, json: options.Json = False
+    names: Databases = None,
+    media: OfMedia = False,
+    yes: options.Yes = False,
+    stack: options.Stack = None,
+    json: options.Json = False,
 ) -> None:
-    """Put back what the last restore replaced: all of it, or the named databases."""
+    """Put back what the last restore replaced: every database, the named ones, or the media."""
+    kept = Kept(tuple(names or ()), media)
     with open_session(stack) as session:
         _agree(session.stack, yes, "The data of now give way to those from before the restore.")
-        _work(session, "Undoing the restore", lambda now: work.undo(session, tuple(names or ()), now), json=json)
+        _work(session, "Undoing the restore", lambda now: work.undo(session, kept, now), json=json)
 
 
 @restore.command("drop-old")
 def drop_old(
-    names: Databases = None, yes: options.Yes = False, stack: options.Stack = None, json: options.Json = False
+    names: Databases = None,
+    media: OfMedia = False,
+    yes: options.Yes = False,
+    stack: options.Stack = None,
+    json: options.Json = False,
 ) -> None:
     """Delete what restores replaced and kept; after that there is no undo."""
+    kept = Kept(tuple(names or ()), media)
     with open_session(stack) as session:
         _agree(session.stack, yes, "The data from before the restore are deleted for good.")
-        _work(session, "Deleting the old data", lambda now: work.drop_old(session, tuple(names or ()), now), json=json)
+        _work(session, "Deleting the old data", lambda now: work.drop_old(session, kept, now), json=json)
 
 
 def _restore(session: Session, request: Request, what: str, choice: _Choice) -> None:
@@ -131,9 +147,9 @@ def _restore(session: Session, request: Request, what: str, choice: _Choice) -> 
     _agree(choice.word, choice.yes, "")
     _work(session, f"Restoring {what}", lambda now: work.carry_out(session, request, plan, now), json=choice.json)
     if choice.drop_old:
-        names = tuple(database.name for database in plan.databases)
+        kept = Kept(tuple(database.name for database in plan.databases), media=not plan.databases)
         with waiting("Deleting the old data") as now:
-            work.drop_old(session, names, now)
+            work.drop_old(session, kept, now)
 
 
 def _agree(word: str, yes: bool, warning: str) -> None:

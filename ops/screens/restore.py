@@ -22,8 +22,16 @@ def plan_screen(plan: RestorePlan, what: str, host: str) -> RenderableType:
     lines: list[RenderableType] = [
         Text.assemble("Restore ", (what, "bold"), f" on {host}"),
         Text(f"from snapshot {plan.snapshot[:8]} in {plan.repository}, taken {stamp(plan.time)} UTC"),
-        Text(f"What was written in the {old} since then is not in it. The data of now are kept aside for an undo."),
     ]
+    if plan.files is not None and plan.bytes is not None:
+        lines.append(Text(f"{plan.files:,} files, {decimal(plan.bytes)}"))
+    if plan.target:
+        lines.append(Text("Nothing live is touched."))
+    else:
+        lines.append(
+            Text(f"What was written in the {old} since then is not in it; the application stops for the swap.")
+        )
+        lines.append(Text("The data of now are kept aside: tts restore undo brings them back."))
     if plan.databases:
         table = new_table("database", "rows", "size", right=("rows", "size"))
         for database in plan.databases:

@@ -105,8 +105,14 @@ def test_nobody_there_and_no_yes_changes_nothing(host: Fakes, tts: Tts) -> None:
 
 def test_a_path_of_the_media_is_laid_beside_them(host: Fakes, tts: Tts) -> None:
     assert tts("restore", "media", "2026/a b.pdf", "--yes").code == 0
+    assert tts("restore", "media", "x", "--target", "/srv/x", "--yes").code == 0
 
-    assert "tts-restore path '2026/a b.pdf' --target /var/lib/tts/restored --kind media" in host.remote_commands()[0]
+    commands = host.remote_commands()
+    assert "tts-restore path '2026/a b.pdf' --target /var/lib/tts/restored/2" in commands[0]
+    assert commands[1].split("--snapshot")[0] == commands[0].split("--snapshot")[0], (
+        "the planned folder is the one used"
+    )
+    assert "path x --target /srv/x --kind media" in commands[-1]
 
 
 def test_names_of_databases_cannot_become_commands_on_the_host(host: Fakes, tts: Tts) -> None:
@@ -127,7 +133,17 @@ def test_drop_old_follows_only_a_good_restore(host: Fakes, tts: Tts) -> None:
 
 def test_undo_takes_names(host: Fakes, tts: Tts) -> None:
     assert tts("restore", "undo", "auth_db", "--yes").code == 0
-    assert host.remote_commands() == ["tts-restore undo --database auth_db --yes --json"]
+    assert tts("restore", "undo", "--media", "--yes").code == 0
+    assert host.remote_commands() == [
+        "tts-restore undo --database auth_db --yes --json",
+        "tts-restore undo --media --yes --json",
+    ]
+
+
+def test_a_plan_for_media_says_how_much(host: Fakes, tts: Tts) -> None:
+    host.answer("ssh", "--dry-run", _lines({**_PLAN, "databases": [], "files": 1200, "bytes": 3_000_000}))
+
+    assert "1,200 files, 3.0 MB" in tts("restore", "media", "--dry-run").stdout
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 class _Site(http.server.BaseHTTPRequestHandler):
     code = 200
+    path_asked = ""
 
     def do_GET(self) -> None:
+        _Site.path_asked = self.path
         self.send_response(self.code)
         self.end_headers()
 
@@ -128,10 +130,18 @@ def _no_disk(report: dict[str, Any]) -> None:
 
 
 def _never(report: dict[str, Any]) -> None:
-    report["backups"] = report["backups"][1:]
+    report["backups"] = []
 
 
-_COPY = {"name": "aws", "snapshot": "x", "newest": "2026-11-23T02:00:41Z", "lag": 2}
+def _found(report: dict[str, Any]) -> None:
+    report["findings"] = ["repository aws: the newest media snapshot is 40 h old"]
+
+
+def _unreadable(report: dict[str, Any]) -> None:
+    report["errors"] = ["repository local: wrong password"]
+
+
+_COPY = {"name": "aws", "snapshot": "x", "newest": "2026-11-23T02:00:41Z", "lag": 2, "error": "timeout"}
 
 
 @pytest.mark.parametrize(
@@ -141,14 +151,20 @@ _COPY = {"name": "aws", "snapshot": "x", "newest": "2026-11-23T02:00:41Z", "lag"
         (_broken("databases", age_seconds=27 * 3600), "newest backup of databases is 27 h old", "tts backup databases"),
         (_broken("config", age_seconds=9 * 86400), "newest backup of config is 9 days old", "tts backup config"),
         (_broken("media", newest=None, age_seconds=None), "No backup of media yet", "tts backup media"),
-        (_never, "No backup of databases yet", "tts backup databases"),
+        (_never, "No host is set up to back anything up", "pulumi up --stack prod"),
+        (_found, "the newest media snapshot is 40 h old", "tts verify"),
+        (_unreadable, "repository local: wrong password", "tts verify"),
         (_broken("databases", verified=False), "databases is not verified", "tts verify"),
         (
             _broken("databases", last_result="failed", last_error="no space"),
             "databases failed: no space",
             "tts backup databases",
         ),
-        (_broken("media", offsite=[_COPY]), "aws lacks 2 of media", "tts ssh web-1 -- tts-offsite"),
+        (
+            _broken("media", offsite=[_COPY]),
+            "aws lacks 2 of the media snapshots: timeout",
+            "tts ssh web-1 -- tts-offsite",
+        ),
         (
             _broken("media", offsite=[{**_COPY, "newest": None}]),
             "No copy of media at aws",
@@ -222,6 +238,17 @@ def test_a_site_that_answers_an_error_is_a_finding(well: Fakes, tts: Tts, site: 
     assert done.code == 3
     assert done.json["web"]["code"] == 502
     assert "answers 502" in done.json["findings"][0]["text"]
+
+
+def test_the_page_that_is_asked_for_is_the_one_that_knows_about_health(
+    well: Fakes, tts: Tts, site: Any, outputs: dict[str, Any]
+) -> None:
+    outputs["application"]["healthPath"] = "/health/"
+    well.answer("pulumi", "stack output", {**outputs, "url": site.url})
+
+    tts("status")
+
+    assert site.path_asked == "/health/"
 
 
 def test_a_site_that_does_not_answer_is_a_finding(deployed: Fakes, tts: Tts) -> None:
