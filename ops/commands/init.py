@@ -34,12 +34,13 @@ def init(
     with waiting("Reading the configuration"):
         fresh = not engine.exists()
     if fresh:
-        _agree(yes, f"There is no stack {engine.stack} yet. Make it?")
+        _agree_to_new_stack(engine.stack or "", yes)
         engine.create_stack()
     config = engine.config()
     todo = work.plan(config)
     if todo.missing:
-        _agree(yes, f"Write {len(todo.missing)} keys and secrets to the configuration of stack {engine.stack}?")
+        if not yes and is_interactive():
+            _ask(f"Write {len(todo.missing)} keys and secrets to the configuration of stack {engine.stack}?")
         with waiting("Making") as now:
             work.make(engine, config, todo, now)
         config = engine.config()
@@ -57,11 +58,16 @@ def _check_new_file(file: Path | None) -> None:
         raise OpsError(f"{file} {reason}.", fix="Name a new file in a folder of yours.", code=ExitCode.USAGE)
 
 
-def _agree(yes: bool, question: str) -> None:
+def _agree_to_new_stack(stack: str, yes: bool) -> None:
+    """A stack may be new because its name was mistyped; a script must say that it means it."""
     if yes:
         return
     if not is_interactive():
-        raise OpsError(f"Nobody is here to answer: {question}", fix="Add --yes.", code=ExitCode.USAGE)
+        raise OpsError(f"There is no stack {stack} yet.", fix="Add --yes to make it.", code=ExitCode.USAGE)
+    _ask(f"There is no stack {stack} yet. Make it?")
+
+
+def _ask(question: str) -> None:
     if not typer.confirm(question, err=True):
         raise OpsError("Nothing was changed.", fix="Run it again and answer y, or add --yes.")
 

@@ -104,12 +104,21 @@ def test_app_secrets_that_are_no_names_are_refused(empty: Fakes, tts: Tts, names
     assert _written(empty) == {}
 
 
-def test_without_a_person_and_without_yes_nothing_is_done(empty: Fakes, tts: Tts) -> None:
+def test_a_script_makes_a_new_stack_only_with_yes(empty: Fakes, tts: Tts) -> None:
+    empty.answer("pulumi", "stack ls", [])
+    empty.answer("pulumi", "stack init")
+
     done = tts("init", "-s", "prod")
 
     assert done.code == 2
     assert "--yes" in done.stderr
     assert _written(empty) == {}
+    assert tts("init", "-s", "prod", "--yes").code == 0
+
+
+def test_a_script_fills_a_stack_that_exists_without_being_asked(empty: Fakes, tts: Tts) -> None:
+    assert tts("init", "-s", "prod").code == 0
+    assert "sshPrivateKey" in _written(empty)
 
 
 def test_a_person_who_says_no_changes_nothing(empty: Fakes, tts: Tts, monkeypatch: pytest.MonkeyPatch) -> None:
