@@ -180,25 +180,19 @@ def vault(lock_mode: str, lock_days: int, noncurrent_days: int) -> Iterator[Prob
 
 
 def buckets(project: str, stack: str, suffix: str, vaults: Sequence[str]) -> Iterator[Problem]:
-    """The suffix is there, and with it every bucket has a legal name."""
-    if not suffix:
-        yield Problem(
-            "bucketSuffix", "(missing)", "bucket names are shared by the whole world", f"tts init --stack {stack}"
-        )
-        return
-    for each in vaults:
-        name = naming.bucket(project, stack, each, suffix)
-        if problem := naming.bucket_problem(name):
-            yield Problem(
-                "bucketSuffix",
-                f"{suffix} (bucket {name})",
-                problem,
-                "shorten the stack's name or the suffix, and use a-z, 0-9 and hyphens",
-            )
+    """There is at least one vault, and the suffix makes legal names for all of their buckets."""
     if not vaults:
-        yield Problem(
-            "aws", "false", "with spaces: false too there is no off-site copy", "turn on at least one of aws and spaces"
-        )
+        rule = "with spaces: false too there is no off-site copy"
+        yield Problem("aws", "false", rule, "turn on at least one of aws and spaces")
+    if not suffix:
+        rule = "bucket names are shared by the whole world: ours end in letters of chance"
+        yield Problem("bucketSuffix", "(missing)", rule, f"tts init --stack {stack}")
+        return
+    names = [naming.bucket(project, stack, each, suffix) for each in vaults]
+    refused = [(name, problem) for name in names if (problem := naming.bucket_problem(name))]
+    for name, problem in refused[:1]:
+        fix = "shorten the stack's name or the suffix, and use a-z, 0-9 and hyphens"
+        yield Problem("bucketSuffix", f"{suffix} (bucket {name})", problem, fix)
 
 
 def public_key(key: str, value: str, stack: str) -> Iterator[Problem]:
