@@ -12,6 +12,7 @@ from typing import Any, cast
 import yaml
 from pulumi.runtime import configure, set_all_config
 from pulumi.runtime.mocks import MockSettings
+from pulumi.runtime.settings import SETTINGS
 
 from rules import Problem
 from settings import Settings, SettingsError, load
@@ -91,7 +92,10 @@ def load_settings(config: StackConfig, *, stack: str = "prod", deployed: str | N
     def alone() -> Settings:
         config.install()
         configure(MockSettings(project="tts", stack=stack, monitor=None, engine=None, dry_run=False))
-        return asyncio.run(inside())
+        try:
+            return asyncio.run(inside())
+        finally:
+            SETTINGS.outputs.clear()  # the SDK keeps its list of pending outputs for the whole process
 
     return contextvars.copy_context().run(alone)
 
