@@ -43,12 +43,12 @@ test: ## Run every check and every test, on a local cloud of their own (ARGS="-k
 
 .PHONY: lint
 lint: ## Run the checks that need no run: ruff, pyright, shellcheck, shfmt
-	@$(BOOTSTRAP) --python --tests >/dev/null
+	@$(BOOTSTRAP) --python --lint >/dev/null
 	@$(IN_ENVIRONMENT) toolchain.check --lint-only
 
 .PHONY: fmt
 fmt: ## Format Python and shell files
-	@$(BOOTSTRAP) --python --tests >/dev/null
+	@$(BOOTSTRAP) --python --lint >/dev/null
 	@$(IN_ENVIRONMENT) toolchain.check --format
 
 .PHONY: clean

@@ -2,7 +2,7 @@
 
     python3 -m toolchain.bootstrap            everything for `make up`
     python3 -m toolchain.bootstrap --tests    and what only `make test` needs
-    python3 -m toolchain.bootstrap --python   the Python environment only (with --tests: and what checks need)
+    python3 -m toolchain.bootstrap --python   the Python environment only (with --lint: and what the checks need)
 
 Standard library only: it makes the environment in which everything else runs.
 """
@@ -21,7 +21,8 @@ from toolchain import environment, images, machine, python_environment, tools
 from toolchain.console import FailureError, Log, Screen
 from toolchain.layout import TOOLS_DIRECTORY, Layout, relative
 
-TEST_COMMANDS = ("shellcheck", "shfmt")
+LINT_COMMANDS = ("shellcheck", "shfmt")
+TEST_COMMANDS = ("postgres",)
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,13 @@ def application_step(layout: Layout, example: Path) -> Step:
     )
 
 
-def steps(layout: Layout, *, only_python: bool, tests: bool) -> Iterator[Step]:
+def steps(layout: Layout, *, only_python: bool, lint: bool, tests: bool) -> Iterator[Step]:
     """Give the steps in the order in which they need each other."""
     if not only_python:
         yield Step("disk", "", lambda: machine.free_space(layout), lambda _: "")
     yield python_step()
-    if tests:
-        yield packages_step(TEST_COMMANDS, "test tools")
+    if lint or tests:
+        yield packages_step(LINT_COMMANDS + (TEST_COMMANDS if tests else ()), "test tools")
     if only_python:
         return
     yield engine_step()
@@ -191,11 +192,11 @@ def alone(layout: Layout) -> Iterator[None]:
         yield
 
 
-def bootstrap(layout: Layout, *, only_python: bool = False, tests: bool = False) -> None:
+def bootstrap(layout: Layout, *, only_python: bool = False, lint: bool = False, tests: bool = False) -> None:
     """Take every step that is not done yet; FailureError at the first that cannot be done."""
     runner = Bootstrap(layout)
     with alone(Layout(TOOLS_DIRECTORY)):
-        for step in steps(layout, only_python=only_python, tests=tests):
+        for step in steps(layout, only_python=only_python, lint=lint, tests=tests):
             runner.run(step)
         if not only_python:
             finish(layout)
@@ -204,10 +205,11 @@ def bootstrap(layout: Layout, *, only_python: bool = False, tests: bool = False)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="toolchain.bootstrap", description="Find, install or build what is missing.")
     parser.add_argument("--tests", action="store_true", help="also what only the tests need")
+    parser.add_argument("--lint", action="store_true", help="also what the checks without a run need")
     parser.add_argument("--python", action="store_true", help="the Python environment only")
     options = parser.parse_args()
     try:
-        bootstrap(Layout.current(), only_python=options.python, tests=options.tests)
+        bootstrap(Layout.current(), only_python=options.python, lint=options.lint, tests=options.tests)
     except FailureError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -117,14 +117,14 @@ def write_commands(layout: Layout, pulumi: Path, restic: Path, compose: Path) ->
     commands = {
         "pulumi": [str(pulumi), "-C", str(layout.project)],
         "tts": [str(PYTHON.with_name("tts"))],
-        "restic": [str(restic)],
     }
     for name, argv in commands.items():
         line = shlex.join([str(PYTHON), "-P", "-m", "toolchain.environment", str(layout.root), *argv])
         write_executable(
             layout.bin / name, f'#!/bin/sh\n# {name} on the local cloud, for `make shell`.\nexec {line} "$@"\n'
         )
-    write_executable(layout.bin / "docker-compose", f'#!/bin/sh\nexec {shlex.quote(str(compose))} "$@"\n')
+    for name, program in {"restic": restic, "docker-compose": compose}.items():
+        write_executable(layout.bin / name, f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n')
 
 
 def write_language_host() -> None:

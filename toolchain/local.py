@@ -71,10 +71,15 @@ def install_plugins(session: Session, _log: Log) -> str:
 
     named = os.environ.get("TTS_PLUGIN_DIR")
     directory = Path(named).absolute() if named else None
-    if directory and not directory.is_dir():
-        raise FailureError(f"TTS_PLUGIN_DIR is {named}, which is no directory.", "name the directory of the binaries")
-    install(session.layout.pulumi_home, PYTHON, directory)
-    return f"from {relative(directory)}" if directory else "stand-ins for digitalocean, aws, command"
+    try:
+        started = install(session.layout.pulumi_home, PYTHON, directory)
+    except (OSError, RuntimeError) as error:
+        raise FailureError(str(error), "TTS_PLUGIN_DIR names the directory of provider binaries, if any") from error
+    real = [name for name, program in started.items() if directory and program.parent == directory]
+    stand_ins = [name for name in started if name not in real]
+    return "; ".join(
+        f"{what} {', '.join(names)}" for what, names in (("stand-ins", stand_ins), ("binaries", real)) if names
+    )
 
 
 def overrides(layout: Layout, rung: str | None) -> dict[str, Any]:

@@ -25,9 +25,12 @@ PACKAGES = {
     "ssh": "openssh-client",
     "shellcheck": "shellcheck",
     "shfmt": "shfmt",
-    "bats": "bats",
+    "postgres": "postgresql",
 }
 BESIDE = {"debootstrap": ["debian-archive-keyring"], "docker.io": ["iptables", "ca-certificates"]}
+BEYOND_PATH = ("usr/sbin", "sbin", "usr/lib/postgresql/*/bin")  # where a plain user's PATH does not look
+# Debian starts a server on port 5432 when the package is installed; the tests start their own, on ports of their own.
+NO_SERVER = (Path("/etc/postgresql-common/createcluster.d/tts.conf"), "create_main_cluster = false\n")
 
 
 def existing(path: Path) -> Path:
@@ -62,7 +65,8 @@ def is_root() -> bool:
 
 def missing(commands: Iterable[str]) -> list[str]:
     """Give those commands that are not there, looking also where a plain user's PATH does not."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    beyond = [str(directory) for pattern in BEYOND_PATH for directory in Path("/").glob(pattern)]
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *beyond])
     return [command for command in commands if not shutil.which(command, path=path)]
 
 
@@ -73,6 +77,10 @@ def install_packages(packages: list[str], log: Log) -> None:
     fix = f"as root: apt-get update && {' '.join(command)}"
     if not is_root() or not shutil.which("apt-get"):
         raise FailureError(f"Missing on this machine: {', '.join(packages)}.", fix)
+    if PACKAGES["postgres"] in packages:
+        path, text = NO_SERVER
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         log.run(command, env=env, problem="")
