@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 1  # the work itself failed on the host: a backup, a verification, a restore
     USAGE = 2  # wrong arguments
-    ATTENTION = 3  # `status` found something that needs a person
+    ATTENTION = 3  # `status` or `audit` found something that needs a person
     UNREACHABLE = 69  # a host does not answer, or does not prove who it is
     BUSY = 75  # another job holds the host's lock: try again later
     CONFIG = 78  # pulumi missing, stack missing or not deployed, configuration or passphrase wrong

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from ops.commands.audit import audit, cost
 from ops.commands.backup import backup, verify
 from ops.commands.init import init
 from ops.commands.restore import restore
@@ -55,7 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Look after a stack: its keys, its state, its backups.\n\n"
-    "Exit codes: 0 well, 1 the work failed, 2 wrong arguments, 3 status needs a person, 69 host unreachable, "
+    "Exit codes: 0 well, 1 the work failed, 2 wrong arguments, 3 status or audit needs a person, 69 host unreachable, "
     "75 another job runs, 78 stack or configuration wrong, 130 interrupted.",
 )
 app.command()(init)
@@ -65,3 +66,5 @@ app.command()(verify)
 app.command()(snapshots)
 app.add_typer(restore, name="restore")
 app.command()(ssh)
+app.command()(audit)
+app.command()(cost)

@@ -36,6 +36,17 @@ class Session:
         return " ".join(part for part in (tool, name, self.flag, arguments) if part)
 
 
+def read_outputs(stack: str | None) -> tuple[str, Outputs]:
+    """The stack's name and outputs, for commands that touch no host.
+
+    Raises:
+        OpsError: no pulumi, no such stack, or stack not deployed.
+    """
+    engine = Engine(stack, project_directory())
+    name = engine.stack_name()
+    return name, parse_outputs(name, engine.outputs())
+
+
 @contextmanager
 def open_session(stack: str | None) -> Generator[Session]:
     """Read the stack and open the way in; the SSH key is off the disk when the block ends.
