@@ -199,7 +199,7 @@ def public_key(key: str, value: str, stack: str) -> Iterator[Problem]:
     """An OpenSSH public key of type ed25519 in one line."""
     if not value:
         yield Problem(key, "(missing)", "needed to reach the hosts", f"tts init --stack {stack}")
-    elif not re.fullmatch(r"ssh-ed25519 [A-Za-z0-9+/]{68}=*( \S+)?\s*", value):
+    elif not re.fullmatch(r"ssh-ed25519 [A-Za-z0-9+/]{68}( [^\n]*)?\n?", value):
         yield Problem(key, f"{value[:30]}...", "an ed25519 public key in one line", f"tts init --stack {stack}")
 
 

@@ -115,7 +115,11 @@ class SettingsError(pulumi.RunError):
         self.problems = tuple(problems)
         count = f"{len(problems)} mistake" + ("s" if len(problems) != 1 else "")
         lines = [f"{count} in the configuration of stack '{stack}'; nothing was changed:"]
-        for each in problems:
+        init = f"tts init --stack {stack}"
+        unset = [each.key for each in problems if each.fix == init and each.value == "(missing)"]
+        if unset:
+            lines += ["", f"  missing: {', '.join(unset)}", f"    fix:  {init}"]
+        for each in (each for each in problems if each.key not in unset):
             lines += ["", f"  {each.key} = {each.value}", f"    rule: {each.rule}", f"    fix:  {each.fix}"]
         super().__init__("\n".join(lines))
 

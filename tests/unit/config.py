@@ -60,7 +60,7 @@ def stack_file(stack: str) -> dict[str, Any]:
 def public_key() -> str:
     """A text of the shape of an ed25519 public key."""
     blob = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + secrets.token_bytes(32)
-    return f"ssh-ed25519 {base64.b64encode(blob).decode()} tts"
+    return f"ssh-ed25519 {base64.b64encode(blob).decode()} tts host"
 
 
 def write_app(folder: Path, document: object = COMPOSE) -> Path:

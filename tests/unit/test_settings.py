@@ -249,6 +249,19 @@ def test_what_init_writes_is_missed_with_the_command_that_writes_it(
     assert found[key].fix == "tts init --stack prod"
 
 
+def test_a_stack_before_init_is_told_one_command(config: StackConfig) -> None:
+    config.values |= {key: "" for key in (*SECRET_TEXTS, "bucketSuffix", "sshPublicKey", "hostPublicKey")}
+    config.values["appSecrets"] = {}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config)
+    assert str(caught.value) == (
+        "10 mistakes in the configuration of stack 'prod'; nothing was changed:\n\n"
+        "  missing: sshPrivateKey, hostPrivateKey, backupPassphrase, recoveryKey, bucketSuffix, sshPublicKey, "
+        "hostPublicKey, appSecrets.POSTGRES_PASSWORD, appSecrets.RABBITMQ_PASSWORD, appSecrets.SECRET_KEY\n"
+        "    fix:  tts init --stack prod"
+    )
+
+
 def test_a_missing_secret_of_the_application_is_missed_by_name(config: StackConfig) -> None:
     del config.values["appSecrets"]["SECRET_KEY"]
     found = problems(config)
