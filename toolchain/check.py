@@ -51,7 +51,11 @@ class Check:
 def checks() -> list[Check]:
     scripts = shell_files()
     of_shell = [
-        Check("shellcheck", f"{len(scripts)} shell scripts", ["shellcheck", "--external-sources", *scripts]),
+        Check(
+            "shellcheck",
+            f"{len(scripts)} shell scripts",
+            ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts],
+        ),
         Check("shfmt", "shell layout", [*SHFMT, "--diff", *scripts]),
     ]
     return [

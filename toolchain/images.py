@@ -53,6 +53,13 @@ def save(tags: list[str], archive: Path, log: Log, *, compress: bool) -> None:
     draft.replace(archive)
 
 
+def drop_others(archive: Path, pattern: str) -> None:
+    """Remove older archives of the same images: each is a gigabyte, and only the present sources' one is used."""
+    for old in archive.parent.glob(pattern):
+        if old != archive:
+            old.unlink()
+
+
 def ensure(tag: str, archive: Path, build: Callable[[], None], log: Log) -> str:
     """Make an image available: from the archive in the cache, else built and put there. Returns what to show."""
     if archive.exists():
@@ -143,7 +150,9 @@ def make_droplet(tag: str, log: Log) -> str:
             log.run(["docker", "build", "--tag", tag, context], problem="The image of a droplet could not be built.")
 
     archive = cache_directory() / "images" / f"{tag.replace('/', '-').replace(':', '-')}.tar.gz"
-    return ensure(tag, archive, build, log)
+    shown = ensure(tag, archive, build, log)
+    drop_others(archive, f"{tag.partition(':')[0].replace('/', '-')}-*.tar.gz")
+    return shown
 
 
 def examples() -> list[Path]:
@@ -172,9 +181,8 @@ def make_application(layout: Layout, example: Path, log: Log) -> str:
     except OSError:
         shutil.copy2(cached, draft)
     draft.replace(target)
-    for old in layout.images.glob(f"{example.name}-*.tar"):
-        if old != target:
-            old.unlink()
+    for archive in (target, cached):
+        drop_others(archive, f"{example.name}-*.tar")
     return f"images of {example.name} {origin}"
 
 

@@ -130,4 +130,5 @@ def start_engine(log: Log) -> None:
         log.run(["systemctl", "start", "docker"], problem="The Docker engine could not be started.")
         return
     with log.path.open("a") as output:
-        subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        command = ["setsid", "--fork", "dockerd"]
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=True)

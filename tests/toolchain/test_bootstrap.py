@@ -82,6 +82,14 @@ def test_durations_are_written_for_people() -> None:
     assert [elapsed(0.04), elapsed(59.9), elapsed(60), elapsed(187)] == ["0.0 s", "59.9 s", "1 min 00 s", "3 min 07 s"]
 
 
+def test_archives_of_older_sources_are_dropped_and_no_others(tmp_path: Path) -> None:
+    names = ("tickets-1.tar", "tickets-2.tar", "other-1.tar")
+    for name in names:
+        (tmp_path / name).write_text("")
+    images.drop_others(tmp_path / "tickets-2.tar", "tickets-*.tar")
+    assert {path.name for path in tmp_path.iterdir()} == {"tickets-2.tar", "other-1.tar"}
+
+
 def test_the_key_of_an_image_follows_names_contents_and_modes_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()

@@ -97,3 +97,33 @@ def test_a_port_that_is_taken_is_named_with_a_way_out() -> None:
             cloud.check_port(port, "TTS_API_PORT")
     assert f"make up TTS_API_PORT={port + 100}" in caught.value.fix
     cloud.check_port(port, "TTS_API_PORT")
+
+
+def test_as_root_an_engine_that_does_not_run_is_started_and_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = tmp_path / "running"
+    programs = {
+        "docker": f'test -f {running} && echo "20.10.24"',
+        "dockerd": f"touch {running}",
+        "systemctl": f'test "$*" = "start docker" && touch {running}',
+    }
+    for name, line in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(machine, "is_root", lambda: True)
+    assert machine.docker_answers() is None
+    assert machine.start_docker(Log.start(tmp_path, "docker")) == "20.10.24"
+
+
+def test_an_engine_that_does_not_come_up_is_said_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("docker", "dockerd", "systemctl"):
+        (tmp_path / name).write_text("#!/bin/sh\necho no overlay here\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(machine, "is_root", lambda: True)
+    monkeypatch.setattr(machine, "DOCKER_START_SECONDS", 0.2)
+    with pytest.raises(FailureError) as caught:
+        machine.start_docker(Log.start(tmp_path, "docker"))
+    assert str(tmp_path / "docker.log") in str(caught.value)
