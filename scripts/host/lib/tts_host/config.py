@@ -1,0 +1,201 @@
+"""The environment file `/etc/tts/backup.env` as one frozen value. The only reader of TTS_ variables."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tts_host.log import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SAFE_VALUE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")  # what Bash's `source` and Python read alike
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+PG_MODES = ("container", "host", "managed")
+
+REQUIRED = (
+    "TTS_HOST",
+    "TTS_STACK",
+    "TTS_COMPOSE_PROJECT",
+    "TTS_PG_MODE",
+    "TTS_LOCAL_REPOSITORY",
+    "TTS_PASSWORD_FILE",
+)
+OPTIONAL: dict[str, str] = {
+    "TTS_APP_DIR": "/srv/app",
+    "TTS_APP_ENV": "/etc/tts/app.env",
+    "TTS_PG_SERVICE": "postgres",
+    "TTS_PG_USER": "postgres",
+    "TTS_PG_EXPECTED": "",
+    "TTS_PG_CREDENTIALS": "",
+    "TTS_MEDIA_VOLUME": "",
+    "TTS_MEDIA_ERRORS": "10",
+    "TTS_CONFIG_PATHS": "",
+    "TTS_OFFSITE": "",
+    "TTS_KEEP_DAILY": "30",
+    "TTS_KEEP_WEEKLY": "12",
+    "TTS_KEEP_MONTHLY": "12",
+    "TTS_MIN_FREE_PERCENT": "20",
+    "TTS_MAX_REPOSITORY_GB": "10",
+    "TTS_LIMIT_UPLOAD_KIB": "0",
+    "TTS_LOCK_TIMEOUT": "10",
+    "TTS_LOCK_RETRIES": "2",
+    "TTS_JOB_TIMEOUT": "14400",
+    "TTS_OFFSITE_TIMEOUT": "7200",
+    "TTS_STATE_DIR": "/var/lib/tts",
+    "TTS_LOG_DIR": "/var/log/tts",
+    "TTS_CACHE_DIR": "/var/cache/tts/restic",
+    "TTS_PING_URL": "",
+    "TTS_WEBHOOK_FILE": "",
+}
+OFFSITE_KEY = re.compile(r"TTS_OFFSITE_([A-Z][A-Z0-9_]*)_(REPOSITORY|CREDENTIALS|PASSWORD_FILE)")
+_NUMBERS = tuple(key for key, value in OPTIONAL.items() if value.isdigit())
+
+
+@dataclass(frozen=True)
+class Offsite:
+    """One off-site repository."""
+
+    name: str
+    repository: str
+    credentials: Path | None
+    password_file: Path
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of this host. Sizes and times carry their unit in the name."""
+
+    host: str
+    stack: str
+    project: str
+    app_dir: Path
+    app_env: Path
+    pg_mode: str
+    pg_service: str
+    pg_user: str
+    pg_expected: tuple[str, ...]
+    pg_credentials: Path | None
+    media_volume: str
+    media_errors: int
+    config_paths: tuple[Path, ...]
+    local_repository: Path
+    password_file: Path
+    offsite: tuple[Offsite, ...]
+    keep_daily: int
+    keep_weekly: int
+    keep_monthly: int
+    min_free_percent: int
+    max_repository_gb: int
+    limit_upload_kib: int
+    lock_timeout_s: int
+    lock_retries: int
+    offsite_timeout_s: int
+    state_dir: Path
+    cache_dir: Path
+    ping_url: str
+    webhook_file: Path | None
+
+    @property
+    def staging(self) -> Path:
+        """Where the dumps of a run stand. Constant: restic's grouping and deduplication depend on the path."""
+        return self.state_dir / "staging" / "databases"
+
+
+def problems(env: Mapping[str, str]) -> list[str]:
+    """Everything that is wrong with the TTS_ variables, one sentence each. Never repeats a value of an unknown key."""
+    found = [f"{key} is missing" for key in REQUIRED if not env.get(key)]
+    for key, value in sorted(env.items()):
+        if not SAFE_VALUE.fullmatch(value):
+            found.append(f"{key} has a character outside A-Za-z0-9_@%+=:,./-")
+        if key in _NUMBERS and not value.isdigit():
+            found.append(f"{key} must be a whole number")
+    if env.get("TTS_PG_MODE") and env["TTS_PG_MODE"] not in PG_MODES:
+        found.append(f"TTS_PG_MODE must be one of {', '.join(PG_MODES)}")
+    if env.get("TTS_PG_MODE") == "managed" and not env.get("TTS_PG_CREDENTIALS"):
+        found.append("TTS_PG_CREDENTIALS is missing: TTS_PG_MODE=managed needs a file with PGHOST, PGUSER and the rest")
+    for name in _csv(env.get("TTS_OFFSITE", "")):
+        if not NAME.fullmatch(name):
+            found.append(f"TTS_OFFSITE: {name!r} is not a name of small letters and digits")
+        elif not env.get(f"TTS_OFFSITE_{name.upper()}_REPOSITORY"):
+            found.append(f"TTS_OFFSITE_{name.upper()}_REPOSITORY is missing: TTS_OFFSITE names {name}")
+    for path in _paths(env.get("TTS_CONFIG_PATHS", "")):
+        if not path.is_absolute():
+            found.append(f"TTS_CONFIG_PATHS: {path} is not an absolute path")
+    return found
+
+
+def unknown_keys(env: Mapping[str, str]) -> list[str]:
+    """Keys that no script reads: a misspelt setting would otherwise be ignored in silence."""
+    known = {*REQUIRED, *OPTIONAL}
+    return sorted(key for key in env if key not in known and not OFFSITE_KEY.fullmatch(key))
+
+
+def load(environ: Mapping[str, str] | None = None) -> Config:
+    """Read the settings. Raises ConfigError that names every problem at once."""
+    env = {
+        key: value
+        for key, value in (environ or os.environ).items()
+        if key in REQUIRED or key in OPTIONAL or OFFSITE_KEY.fullmatch(key)
+    }
+    found = problems(env)
+    if found:
+        raise ConfigError("configuration: " + "; ".join(found))
+    get = {**OPTIONAL, **{key: value for key, value in env.items() if value}}.__getitem__
+    return Config(
+        host=get("TTS_HOST"),
+        stack=get("TTS_STACK"),
+        project=get("TTS_COMPOSE_PROJECT"),
+        app_dir=Path(get("TTS_APP_DIR")),
+        app_env=Path(get("TTS_APP_ENV")),
+        pg_mode=get("TTS_PG_MODE"),
+        pg_service=get("TTS_PG_SERVICE"),
+        pg_user=get("TTS_PG_USER"),
+        pg_expected=_csv(get("TTS_PG_EXPECTED")),
+        pg_credentials=_path(get("TTS_PG_CREDENTIALS")),
+        media_volume=get("TTS_MEDIA_VOLUME"),
+        media_errors=int(get("TTS_MEDIA_ERRORS")),
+        config_paths=_paths(get("TTS_CONFIG_PATHS")),
+        local_repository=Path(get("TTS_LOCAL_REPOSITORY")),
+        password_file=Path(get("TTS_PASSWORD_FILE")),
+        offsite=tuple(_offsite(name, env) for name in _csv(get("TTS_OFFSITE"))),
+        keep_daily=int(get("TTS_KEEP_DAILY")),
+        keep_weekly=int(get("TTS_KEEP_WEEKLY")),
+        keep_monthly=int(get("TTS_KEEP_MONTHLY")),
+        min_free_percent=int(get("TTS_MIN_FREE_PERCENT")),
+        max_repository_gb=int(get("TTS_MAX_REPOSITORY_GB")),
+        limit_upload_kib=int(get("TTS_LIMIT_UPLOAD_KIB")),
+        lock_timeout_s=int(get("TTS_LOCK_TIMEOUT")),
+        lock_retries=int(get("TTS_LOCK_RETRIES")),
+        offsite_timeout_s=int(get("TTS_OFFSITE_TIMEOUT")),
+        state_dir=Path(get("TTS_STATE_DIR")),
+        cache_dir=Path(get("TTS_CACHE_DIR")),
+        ping_url=get("TTS_PING_URL"),
+        webhook_file=_path(get("TTS_WEBHOOK_FILE")),
+    )
+
+
+def _offsite(name: str, env: Mapping[str, str]) -> Offsite:
+    prefix = f"TTS_OFFSITE_{name.upper()}_"
+    return Offsite(
+        name=name,
+        repository=env[prefix + "REPOSITORY"],
+        credentials=_path(env.get(prefix + "CREDENTIALS", "")),
+        password_file=Path(env.get(prefix + "PASSWORD_FILE") or env["TTS_PASSWORD_FILE"]),
+    )
+
+
+def _csv(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in text.split(":") if part)
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None

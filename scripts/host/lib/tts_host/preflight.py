@@ -1,0 +1,136 @@
+"""Step `preflight`: everything that can be known to be wrong before anything is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import urllib.error
+import urllib.request
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tts_host import docker
+from tts_host.config import Config, load
+from tts_host.log import ConfigError, Failure, log, now, record, step, warn
+from tts_host.postgres import connect
+from tts_host.restic import CLOCK_SLACK, KINDS, check_password_file, folder_size, installed_version, local_repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MARGIN = 256 << 20  # bytes that must stay free on top of what a run needs
+MIN_INODES = 1000
+COMMANDS = {
+    "container": ("docker",),
+    "host": ("docker", "psql", "pg_dump", "pg_restore", "pg_dumpall"),
+    "managed": ("psql", "pg_dump", "pg_restore"),
+}
+
+
+def main(args: list[str]) -> None:
+    kind = args[0]
+    if kind not in KINDS:
+        raise ConfigError(f"unknown kind {kind!r}")
+    config = load()
+    record(kind=kind, run=now().strftime("%Y%m%dT%H%M%SZ"), stack=config.stack)
+    check_commands(config)
+    check_password_file(config.password_file)
+    there = local_repository(config).snapshots(config.host)
+    check_clock(config, [item.time for item in there])
+    record(history=[item.bytes for item in there if item.kind == kind][-7:])
+    check_space(config, need(config, kind))
+
+
+def check_commands(config: Config) -> None:
+    """All missing programs in one message, before the version of restic."""
+    missing = [name for name in ("restic", "setpriv", *COMMANDS[config.pg_mode]) if not shutil.which(name)]
+    if missing:
+        raise ConfigError(f"programs are missing: {', '.join(missing)}. Prepare the host again (pulumi up)")
+    installed_version()
+
+
+def check_clock(config: Config, times: list[datetime]) -> None:
+    """A wrong clock makes snapshots that retention and `latest` misread for ever."""
+    newest = max(times, default=now())
+    if newest > now() + CLOCK_SLACK:
+        raise Failure(
+            f"the newest snapshot is from {newest:%Y-%m-%dT%H:%M:%SZ}, this host's clock says {now():%Y-%m-%dT%H:%M:%SZ}: set the clock"
+        )
+    for offsite in config.offsite:
+        theirs = store_time(offsite.repository)
+        if theirs and abs(theirs - now()) > CLOCK_SLACK:
+            raise Failure(
+                f"the clock of {offsite.name} says {theirs:%Y-%m-%dT%H:%M:%SZ}, this host's {now():%Y-%m-%dT%H:%M:%SZ}: set the clock"
+            )
+
+
+def store_time(repository: str) -> datetime | None:
+    """The `Date` that an S3 store answers with; None for other stores and for one that cannot be reached."""
+    if not repository.startswith("s3:"):
+        return None
+    parts = urlsplit(repository[3:] if "://" in repository else "https://" + repository[3:])
+    request = urllib.request.Request(f"{parts.scheme}://{parts.netloc}/", method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            date = answer.headers.get("Date")
+    except urllib.error.HTTPError as error:
+        date = error.headers.get("Date")
+    except (OSError, ValueError):
+        return None
+    try:
+        return parsedate_to_datetime(date).astimezone(timezone.utc) if date else None
+    except ValueError:
+        return None
+
+
+def need(config: Config, kind: str) -> dict[Path, int]:
+    """Bytes a run may write, by folder: the dumps once in staging and once, at worst, in the repository."""
+    if kind == "databases":
+        size = sum(item["bytes"] for item in connect(config).databases())
+        return {config.staging: size, config.local_repository: size}
+    if kind == "media":
+        size = folder_size(docker.volume_folder(config.project, config.media_volume))
+        return {config.local_repository: max(0, size - folder_size(config.local_repository))}
+    return {config.local_repository: sum(folder_size(path) for path in config.config_paths)}
+
+
+def check_space(config: Config, needs: dict[Path, int]) -> None:
+    """Refuse a run that would fill a disk; warn below the configured thresholds."""
+    by_device: dict[int, tuple[Path, int]] = {}
+    for folder, size in needs.items():
+        there = existing(folder)
+        device = there.stat().st_dev
+        by_device[device] = (there, by_device.get(device, (there, 0))[1] + size)
+    for folder, size in by_device.values():
+        check_device(folder, size + MARGIN, config.min_free_percent)
+    size = folder_size(config.local_repository)
+    record(repository_bytes=size)
+    if size > config.max_repository_gb << 30:
+        warn(
+            f"{config.local_repository} takes {size >> 20} MiB, more than TTS_MAX_REPOSITORY_GB={config.max_repository_gb}"
+        )
+
+
+def check_device(folder: Path, size: int, min_free_percent: int) -> None:
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    log("info", folder=folder, need_bytes=size, free_bytes=free)
+    if free < size:
+        raise Failure(f"not enough space at {folder}: {size} bytes needed, {free} available. Nothing was written")
+    if disk.f_files and disk.f_favail < MIN_INODES:
+        raise Failure(f"not enough inodes at {folder}: {disk.f_favail} left, {MIN_INODES} needed. Nothing was written")
+    percent = 100 * disk.f_bavail // max(1, disk.f_blocks)
+    if percent < min_free_percent:
+        warn(f"only {percent} % of the disk at {folder} is free, the threshold is {min_free_percent} %")
+
+
+def existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+if __name__ == "__main__":
+    step(main)

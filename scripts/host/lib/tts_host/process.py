@@ -1,0 +1,90 @@
+"""Child processes: bounded in time, with their words captured, and never outliving this one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from tts_host.log import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+TAIL = 2000  # characters of a program's stderr that an error repeats
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished child process."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """The end of what the program said on stderr, on one line."""
+        return " | ".join(line.strip() for line in self.err[-TAIL:].splitlines() if line.strip())
+
+
+def tied(argv: Sequence[str]) -> list[str]:
+    """The command, to be ended by the kernel when the process that started it dies."""
+    return ["setpriv", "--pdeathsig", "TERM", "--", *argv]
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: str | IO[Any] | None = None,
+    timeout: float | None = None,
+    cwd: str | None = None,
+) -> Done:
+    """Run to the end. A time-out is a Failure; a status other than 0 is for the caller to judge."""
+    text = stdin if isinstance(stdin, str) else None
+    process = subprocess.Popen(
+        tied(argv),
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.PIPE if text is not None else (stdin or subprocess.DEVNULL),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        cwd=cwd,
+    )
+    try:
+        out, err = process.communicate(text, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        end(process)
+        raise Failure(
+            f"{argv[0]} {argv[1] if len(argv) > 1 else ''} did not end within {timeout:.0f} s".replace("  ", " ")
+        ) from None
+    except BaseException:
+        end(process)
+        raise
+    return Done(process.returncode, out, err)
+
+
+def start(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a child for streaming; the caller ends it with `end`."""
+    env = {**os.environ, **options.pop("env", {})}
+    return subprocess.Popen(tied(argv), env=env, **options)
+
+
+def end(process: subprocess.Popen[Any], grace: float = 10) -> None:
+    """End a child: politely, then for good."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            with contextlib.suppress(OSError):
+                stream.close()

@@ -1,0 +1,144 @@
+"""Step `restore`: read what is asked for, show the plan, and only with --yes do it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from tts_host import restore_databases, restore_media
+from tts_host.choose import choose, read_manifest
+from tts_host.config import Config, load
+from tts_host.log import Failure, now, record, stamp, step
+from tts_host.restic import Repository, Snapshot, repository
+
+
+def main(args: list[str]) -> None:
+    options = arguments().parse_args(args)
+    begun = now()
+    config = load()
+    outcome: dict[str, Any] = {"result": "ok", "error": None, "kept": []}
+    try:
+        outcome["kept"] = ACTIONS[options.what](config, options)
+    except Failure as failure:
+        outcome |= {"result": "failed", "error": str(failure)}
+        raise
+    finally:
+        if not options.dry_run:
+            emit(options, "result", **outcome, seconds=round((now() - begun).total_seconds()))
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tts-restore")
+    parser.add_argument("what", choices=sorted(ACTIONS))
+    parser.add_argument("paths", nargs="*")
+    parser.add_argument("--database", action="append", default=[])
+    parser.add_argument("--snapshot", default="latest")
+    parser.add_argument("--repository", default="local")
+    parser.add_argument("--host", help="whose snapshots; this host's own when left out")
+    parser.add_argument("--stack", help="which stack's snapshots; this host's own when left out")
+    parser.add_argument("--kind", choices=("config", "media"), default="config")
+    parser.add_argument("--target", type=Path)
+    for flag in ("--dry-run", "--yes", "--json", "--media"):
+        parser.add_argument(flag, action="store_true")
+    return parser
+
+
+def emit(options: argparse.Namespace, event: str, **fields: Any) -> None:
+    """One event: a JSON line for programs, else words."""
+    if options.json:
+        print(json.dumps({"event": event, **fields}, ensure_ascii=False), flush=True)
+        return
+    words = " ".join(
+        f"{key}={json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value}"
+        for key, value in fields.items()
+        if value is not None
+    )
+    print(f"{event}: {words}", flush=True)
+
+
+def find(config: Config, options: argparse.Namespace, kind: str) -> tuple[Repository, Snapshot]:
+    source = repository(config, options.repository)
+    return source, choose(source, options.host or config.host, options.stack or config.stack, kind, options.snapshot)
+
+
+def planned(options: argparse.Namespace, **plan: Any) -> bool:
+    """Show the plan; False for a dry run. Without --yes this is the end."""
+    emit(options, "plan", **plan)
+    if options.dry_run:
+        return False
+    if not options.yes:
+        raise Failure("nothing was changed: add --yes to do this, or --dry-run to see the plan only")
+    return True
+
+
+def restore_of_databases(config: Config, options: argparse.Namespace) -> list[str]:
+    source, snapshot = find(config, options, "databases")
+    folder, manifest = read_manifest(source, snapshot)
+    known = [entry["name"] for entry in manifest["databases"]]
+    absent = [name for name in options.database if name not in known]
+    if absent:
+        raise Failure(f"snapshot {snapshot.id[:8]} has no database {', '.join(absent)}; it has {', '.join(known)}")
+    entries = [entry for entry in manifest["databases"] if not options.database or entry["name"] in options.database]
+    shown = [{"name": entry["name"], "rows": entry["rows"], "bytes": entry["bytes"]} for entry in entries]
+    if not planned(options, **about(source, snapshot), databases=shown):
+        return []
+
+    def say(event: str, **fields: Any) -> None:
+        emit(options, event, **fields)
+
+    return restore_databases.restore(config, source, snapshot, folder, entries, manifest, say)
+
+
+def restore_of_media(config: Config, options: argparse.Namespace) -> list[str]:
+    source, snapshot = find(config, options, "media")
+    if not planned(options, **about(source, snapshot), files=snapshot.files, bytes=snapshot.bytes):
+        return []
+    return restore_media.restore(config, source, snapshot, lambda event, **fields: emit(options, event, **fields))
+
+
+def restore_of_paths(config: Config, options: argparse.Namespace) -> list[str]:
+    if not options.paths or not options.target:
+        raise Failure("say which paths and where to: tts-restore path PATH... --target DIR")
+    source, snapshot = find(config, options, options.kind)
+    if not planned(options, **about(source, snapshot), paths=options.paths, target=str(options.target)):
+        return []
+    files = restore_media.extract_paths(source, snapshot, options.paths, options.target)
+    emit(options, "step", step="restored", files=files)
+    return []
+
+
+def undo(config: Config, options: argparse.Namespace) -> list[str]:
+    what = "media" if options.media else ", ".join(options.database) or "every database with a kept copy"
+    if not planned(options, undo=what):
+        return []
+    if options.media:
+        return restore_media.undo(config, lambda event, **fields: emit(options, event, **fields))
+    return restore_databases.undo(config, options.database, lambda event, **fields: emit(options, event, **fields))
+
+
+def drop_old(config: Config, options: argparse.Namespace) -> list[str]:
+    what = "media" if options.media else ", ".join(options.database) or "every kept database"
+    if not planned(options, drop=what):
+        return []
+    dropped = restore_media.drop_old(config) if options.media else restore_databases.drop_old(config, options.database)
+    emit(options, "step", step="drop", dropped=dropped)
+    return []
+
+
+def about(source: Repository, snapshot: Snapshot) -> dict[str, Any]:
+    record(snapshot=snapshot.id)
+    return {"repository": source.name, "snapshot": snapshot.id, "time": stamp(snapshot.time)}
+
+
+ACTIONS = {
+    "databases": restore_of_databases,
+    "media": restore_of_media,
+    "path": restore_of_paths,
+    "undo": undo,
+    "drop-old": drop_old,
+}
+
+if __name__ == "__main__":
+    step(main)

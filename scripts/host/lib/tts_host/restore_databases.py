@@ -1,0 +1,297 @@
+"""Restore databases to the side, compare every row count with the manifest, then swap all of them in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from tts_host.log import Failure, log, now
+from tts_host.postgres import RESTORE_MARK, Server, connect, identifier, literal
+from tts_host.preflight import check_space
+from tts_host.process import end
+from tts_host.services import stopped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tts_host.config import Config
+    from tts_host.restic import Repository, Snapshot
+
+CHUNK = 1 << 20
+KEPT = "tts: kept copy of "  # comment of a database that a swap has put aside
+RAW_LISTS = {
+    "search_path",
+    "temp_tablespaces",
+    "session_preload_libraries",
+    "local_preload_libraries",
+}  # stored as quoted lists
+Emit = Callable[..., None]
+
+# Runs in the server to its end even when the client is killed: all databases are swapped, or none.
+SWAP = """
+do $swap$
+declare
+  pair record;
+  waited int := 0;
+begin
+  for pair in select * from (values {pairs}) p(live, aside, incoming) loop
+    if exists (select from pg_database where datname = pair.live) then
+      execute format('alter database %I with allow_connections false', pair.live);
+    end if;
+    execute format('alter database %I with allow_connections false', pair.incoming);
+  end loop;
+  commit;
+  loop
+    perform pg_terminate_backend(a.pid) from pg_stat_activity a, (values {pairs}) p(live, aside, incoming)
+      where a.datname in (p.live, p.incoming) and a.pid <> pg_backend_pid();
+    perform pg_stat_clear_snapshot();
+    exit when not exists (select from pg_stat_activity a, (values {pairs}) p(live, aside, incoming)
+                          where a.datname in (p.live, p.incoming) and a.pid <> pg_backend_pid());
+    waited := waited + 1;
+    if waited > 100 then raise exception 'connections do not end'; end if;
+    perform pg_sleep(0.1);
+  end loop;
+  for pair in select * from (values {pairs}) p(live, aside, incoming) loop
+    if exists (select from pg_database where datname = pair.live) then
+      execute format('alter database %I rename to %I', pair.live, pair.aside);
+      execute format('comment on database %I is %L', pair.aside, '{kept}' || pair.live);
+    end if;
+    execute format('alter database %I rename to %I', pair.incoming, pair.live);
+    execute format('comment on database %I is null', pair.live);
+    execute format('alter database %I with allow_connections true', pair.live);
+  end loop;
+  commit;
+end $swap$;
+"""
+
+
+def restore(
+    config: Config,
+    repository: Repository,
+    snapshot: Snapshot,
+    folder: Path,
+    entries: list[dict[str, Any]],
+    manifest: dict[str, Any],
+    emit: Emit,
+) -> list[str]:
+    """Restore these databases; returns the names under which the old ones are kept. Until the swap nothing live is touched."""
+    server = connect(config)
+    check_version(server, manifest)
+    check_space(config, {config.state_dir: sum(entry["database_bytes"] + entry["bytes"] for entry in entries)})
+    add_missing_roles(
+        server, repository.read(snapshot.id, str(folder / manifest["globals"]["file"])), manifest["globals"]
+    )
+    server.end_own_sessions()
+    remove_leftovers(server)
+    try:
+        for number, entry in enumerate(entries):
+            emit("step", step="restore", database=entry["name"], done=number, of=len(entries))
+            restore_aside(server, repository, snapshot, folder, entry)
+            emit("step", step="compare", database=entry["name"], done=number + 1, of=len(entries), rows=entry["rows"])
+        return swap_in(
+            config, server, [(entry["name"], aside_name(entry["name"], "restore")) for entry in entries], "before", emit
+        )
+    finally:
+        remove_leftovers(server)
+
+
+def check_version(server: Server, manifest: dict[str, Any]) -> None:
+    number, text = server.version()
+    theirs = manifest["server"]
+    if theirs["version_num"] // 10000 > number // 10000:
+        raise Failure(
+            f"the backup is from PostgreSQL {theirs['version']}, this server is {text}: restore into the same or a newer major version"
+        )
+
+
+def add_missing_roles(server: Server, globals_sql: str, expected: dict[str, Any]) -> None:
+    """Create the roles that this server lacks. Roles that exist keep their password and settings."""
+    if hashlib.sha256(globals_sql.encode("utf-8", "surrogateescape")).hexdigest() != expected["sha256"]:
+        raise Failure("the globals of this snapshot do not have the checksum of its manifest")
+    there = {row["name"] for row in server.rows(server.maintenance, "select rolname as name from pg_roles")}
+    missing = [role for role in expected["roles"] if role not in there]
+    if not missing:
+        return
+    server.sql(server.maintenance, "\n".join(role_statements(globals_sql, missing)) + "\n")
+    log("info", created_roles=", ".join(missing))
+
+
+def role_statements(globals_sql: str, missing: list[str]) -> list[str]:
+    """The lines of the globals that make these roles and their memberships."""
+    written = "|".join(re.escape(name) for role in missing for name in {role, identifier(role)})
+    pattern = re.compile(rf"(CREATE ROLE|ALTER ROLE|COMMENT ON ROLE) ({written})[ ;]|GRANT .* TO ({written})[ ;]")
+    return [line for line in globals_sql.splitlines() if pattern.match(line)]
+
+
+def restore_aside(
+    server: Server, repository: Repository, snapshot: Snapshot, folder: Path, entry: dict[str, Any]
+) -> None:
+    """Fill NAME__restore from the snapshot and prove that it has the manifest's rows."""
+    side = aside_name(entry["name"], "restore")
+    with ExitStack() as stack:
+        place = server.tool_output("mktemp", "-d", "/var/tmp/tts-restore.XXXXXX").strip()
+        stack.callback(server.tool_output, "rm", "-rf", place)
+        dump = f"{place}/dump"
+        fetch(server, repository, snapshot, str(folder / entry["file"]), entry, dump)
+        create(server, side, entry)
+        done = server.tool("pg_restore", "--exit-on-error", "--jobs=2", dump, database=side)
+        if done.code != 0:
+            raise Failure(f"pg_restore of {entry['name']} ended with {done.code}: {done.words}")
+    apply_properties(server, side, entry)
+    compare(entry, server.count_rows(side))
+    server.sql(side, "analyze", timeout=None)
+
+
+def fetch(
+    server: Server, repository: Repository, snapshot: Snapshot, path: str, entry: dict[str, Any], target: str
+) -> None:
+    """Stream one dump from the repository to where the server's tools can read it; refuse other bytes than the manifest's."""
+    digest = hashlib.sha256()
+    source = repository.stream(snapshot.id, path)
+    sink = server.writer(target)
+    try:
+        assert source.stdout
+        assert source.stderr
+        assert sink.stdin
+        while chunk := source.stdout.read(CHUNK):
+            digest.update(chunk)
+            sink.stdin.write(chunk)
+        sink.stdin.close()
+        words = source.stderr.read().decode("utf-8", "replace").strip()
+        if source.wait() != 0:
+            raise Failure(f"{entry['name']} cannot be read from repository {repository.name}: {words[-500:]}")
+        if sink.wait() != 0:
+            raise Failure(f"{entry['name']} cannot be written to {target} on the database server")
+    except BrokenPipeError:
+        raise Failure(
+            f"{entry['name']} cannot be written to {target} on the database server: is its disk full?"
+        ) from None
+    finally:
+        end(source)
+        end(sink)
+    if digest.hexdigest() != entry["sha256"]:
+        raise Failure(
+            f"{entry['name']}: the dump in snapshot {snapshot.id[:8]} does not have the checksum of its manifest. Use another snapshot"
+        )
+
+
+def create(server: Server, side: str, entry: dict[str, Any]) -> None:
+    """An empty database like the original, marked as unfinished."""
+    locale = {"i": "icu_locale", "b": "builtin_locale"}.get(entry.get("provider") or "")
+    extra = f" locale_provider {locale.split('_')[0]} {locale} {literal(entry['locale'])}" if locale else ""
+    server.sql(
+        server.maintenance,
+        f"create database {identifier(side)} template template0 owner {identifier(entry['owner'])} encoding {literal(entry['encoding'])}"
+        f" lc_collate {literal(entry['collate'])} lc_ctype {literal(entry['ctype'])}{extra};\n"
+        f"comment on database {identifier(side)} is {literal(RESTORE_MARK)};\n",
+    )
+
+
+def apply_properties(server: Server, side: str, entry: dict[str, Any]) -> None:
+    """Grants on the database and its settings, which an archive does not restore under another name."""
+    name = identifier(side)
+    lines = [f"revoke all on database {name} from public;"] if entry["acl"] else []
+    lines += [
+        f"grant {a['privilege']} on database {name} to {a['role']}{' with grant option' if a['grantable'] else ''};"
+        for a in entry["acl"]
+    ]
+    for item in entry["settings"]:
+        key, _, value = item["setting"].partition("=")
+        target = (
+            f"alter role {identifier(item['role'])} in database {name}" if item["role"] else f"alter database {name}"
+        )
+        lines.append(f"{target} set {identifier(key)} to {value if key in RAW_LISTS else literal(value)};")
+    if lines:
+        server.sql(server.maintenance, "\n".join(lines) + "\n")
+
+
+def compare(entry: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    """Every table and every row count, exactly."""
+    wanted = {(table["schema"], table["name"]): table["rows"] for table in entry["tables"]}
+    there = {(table["schema"], table["name"]): table["rows"] for table in found}
+    wrong = [
+        f"{'.'.join(key)}: {there.get(key, 'missing')} instead of {wanted.get(key, 'none')}"
+        for key in sorted({*wanted, *there})
+        if wanted.get(key) != there.get(key)
+    ]
+    if wrong:
+        raise Failure(
+            f"{entry['name']}: restored rows differ from the manifest: {'; '.join(wrong[:10])}. The live database is as it was"
+        )
+
+
+def swap_in(config: Config, server: Server, incoming: list[tuple[str, str]], reason: str, emit: Emit) -> list[str]:
+    """Put databases in place of the live ones, application stopped. Returns the names of those that were put aside."""
+    moment = now().strftime("%Y%m%d%H%M%S")
+    triples = [(live, aside_name(live, f"{reason}_{moment}"), name) for live, name in incoming]
+    pairs = ", ".join(f"({', '.join(literal(name) for name in triple)})" for triple in triples)
+    place = server.maintenance if server.maintenance not in [live for live, _ in incoming] else "template1"
+    existing = {row["name"] for row in server.rows(place, "select datname as name from pg_database")}
+    emit("step", step="stop", database=None)
+    with stopped(config, keep=config.pg_service):
+        emit("step", step="swap", database=None)
+        try:
+            server.sql(place, SWAP.format(pairs=pairs, kept=KEPT), timeout=120)
+        except BaseException:
+            reopen(server, place, [live for live, _ in incoming if live in existing])
+            raise
+        emit("step", step="start", database=None)
+    return [aside for live, aside, _ in triples if live in existing]
+
+
+def reopen(server: Server, place: str, names: list[str]) -> None:
+    """A swap that failed leaves the live databases closed: open them again."""
+    server.sql(place, "".join(f"alter database {identifier(name)} with allow_connections true;\n" for name in names))
+
+
+def remove_leftovers(server: Server) -> None:
+    """Drop what an unfinished restore left: databases with our mark, and copies of dumps."""
+    for row in server.rows(
+        server.maintenance,
+        f"select datname as name from pg_database where shobj_description(oid, 'pg_database') = {literal(RESTORE_MARK)}",
+    ):
+        log("warning", warning=f"unfinished restore {row['name']} is removed")
+        server.sql(server.maintenance, f"drop database {identifier(row['name'])} with (force)")
+    server.tool_output("sh", "-c", "rm -rf /var/tmp/tts-restore.*")
+
+
+def kept(server: Server, names: list[str]) -> list[tuple[str, str]]:
+    """Pairs (live name, kept name), oldest first, of the databases that earlier swaps put aside; all when no name is given."""
+    rows = server.rows(
+        server.maintenance,
+        f"select datname as kept, substr(shobj_description(oid, 'pg_database'), {len(KEPT) + 1}) as live from pg_database"
+        f" where starts_with(shobj_description(oid, 'pg_database'), {literal(KEPT)}) order by right(datname, 14)",
+    )
+    return [(row["live"], row["kept"]) for row in rows if not names or row["live"] in names]
+
+
+def undo(config: Config, names: list[str], emit: Emit) -> list[str]:
+    """Swap the newest kept copies back in; what they replace is kept in turn."""
+    server = connect(config)
+    newest = dict(kept(server, names))
+    lost = [name for name in names if name not in newest]
+    if lost or not newest:
+        raise Failure(f"no kept copy of {', '.join(lost) or 'any database'}")
+    return swap_in(config, server, list(newest.items()), "undone", emit)
+
+
+def drop_old(config: Config, names: list[str]) -> list[str]:
+    """Drop kept copies for good."""
+    server = connect(config)
+    old = [aside for _, aside in kept(server, names)]
+    for name in old:
+        server.sql(server.maintenance, f"drop database {identifier(name)}")
+    return old
+
+
+def aside_name(database: str, reason: str) -> str:
+    """NAME__REASON within the 63 bytes of a PostgreSQL name; a name that is too long is cut and marked with a hash."""
+    suffix = f"__{reason}"
+    raw = database.encode()
+    if len(raw) + len(suffix) > 63:
+        digest = hashlib.sha256(raw).hexdigest()[:8]
+        database = raw[: 63 - len(suffix) - 9].decode("utf-8", "ignore") + "~" + digest
+    return database + suffix
