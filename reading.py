@@ -12,7 +12,7 @@ from rules import Problem
 
 _Shape = TypeVar("_Shape")
 _Kind = TypeVar("_Kind", bool, int, list[Any], dict[str, Any])
-_EMPTY: Final[dict[object, tuple[object, str]]] = {
+_EMPTY: Final[dict[object, tuple[Any, str]]] = {
     str: ("", "a text"),
     int: (0, "a whole number"),
     tuple[str, ...]: ((), "a list of texts"),

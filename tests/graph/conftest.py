@@ -1,5 +1,6 @@
 """The program's graph, made once per variant."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,19 +10,42 @@ from tests.graph.engine import Graph, run
 from tests.unit.config import StackConfig, stack_config, write_app
 
 
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("graph")
+
+
 @pytest.fixture(autouse=True)
-def _scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TTS_LOCAL_DIR", str(tmp_path / "local"))
+def _scratch_folder(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTS_LOCAL_DIR", str(scratch / "local"))
+
+
+@pytest.fixture(scope="session")
+def sound(scratch: Path) -> StackConfig:
+    """The configuration that all tests start from; not to be changed."""
+    return stack_config("prod", write_app(scratch / "app"))
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> StackConfig:
-    return stack_config("prod", write_app(tmp_path / "app"))
+def config(sound: StackConfig) -> StackConfig:
+    return copy.deepcopy(sound)
 
 
-@pytest.fixture
-def graph(config: StackConfig) -> Graph:
-    return run(config)
+@pytest.fixture(scope="session")
+def graph(sound: StackConfig, scratch: Path) -> Graph:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TTS_LOCAL_DIR", str(scratch / "local"))
+        return run(sound)
+
+
+@pytest.fixture(scope="session", params=[{}, {"aws": False}, {"spaces": False}], ids=["both", "no aws", "no spaces"])
+def graph_of_vaults(request: pytest.FixtureRequest, sound: StackConfig, scratch: Path) -> Graph:
+    """The graph with both vaults, and with one of them turned off."""
+    config = copy.deepcopy(sound)
+    config.values |= request.param
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TTS_LOCAL_DIR", str(scratch / "local"))
+        return run(config)
 
 
 @pytest.fixture
