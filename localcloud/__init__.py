@@ -1,0 +1,15 @@
+"""The local cloud: DigitalOcean's v2 API over Docker, and an S3 store beside it, in one daemon on loopback.
+
+    __main__    the command line: up, down, status, destroy, serve, image
+    daemon      puts the parts together and runs them until it is told to stop
+    web         HTTP: routes, errors, pages, authorisation, injected faults
+    store       what the API knows, as JSON on disk
+    engine      the Docker command line
+    machine     a droplet as a container; `rules` renders its packet filter
+    kinds/      one module for each kind of resource: its routes and what it really does
+    objects/    S3, IAM and STS
+    plugins/    stand-in provider plugins for Pulumi
+    droplet/    the image of a droplet
+
+It knows nothing of the program that is deployed on it.
+"""

@@ -1,0 +1,40 @@
+"""The kinds of resources, one module each; a new one is written beside them and added to `KINDS`.
+
+The order is that in which the world is brought to what the records say: networks, then droplets, then their filters.
+"""
+
+from localcloud.kinds import (
+    account,
+    actions,
+    catalog,
+    domains,
+    droplets,
+    firewalls,
+    images,
+    maintenance,
+    power,
+    projects,
+    reserved_ips,
+    spaces_keys,
+    ssh_keys,
+    tags,
+    vpcs,
+)
+
+KINDS = (
+    account.KIND,
+    catalog.KIND,
+    ssh_keys.KIND,
+    tags.KIND,
+    vpcs.KIND,
+    actions.KIND,
+    images.KIND,
+    droplets.KIND,
+    power.KIND,
+    reserved_ips.KIND,
+    firewalls.KIND,
+    projects.KIND,
+    domains.KIND,
+    spaces_keys.KIND,
+    maintenance.KIND,
+)
