@@ -78,7 +78,7 @@ def make(engine: Engine, config: Mapping[str, ConfigValue], todo: Plan, report: 
     plain: dict[str, str] = {}
     for private, public, role in _PAIRS:
         if private in todo.missing:
-            pair = keys.new_key_pair(f"tts {role}")
+            pair = keys.new_key_pair(f"tts-{role}")
             engine.set_secret(private, pair.private)
             plain[public] = pair.public
             report(private)

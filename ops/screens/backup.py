@@ -45,11 +45,9 @@ def backup_screen(results: tuple[BackupResult, ...]) -> RenderableType:
 def verify_screen(verification: Verification) -> RenderableType:
     """One line when all is proven, else every finding."""
     good, bad = marks()
-    when = f" at {stamp(verification.checked_at)} UTC" if verification.checked_at else ""
+    when = f" ({stamp(verification.checked_at)} UTC)" if verification.checked_at else ""
     if verification.ok:
-        return Text(
-            f"{good} verified{when}: the newest backup of each kind is there, whole and readable", style="green"
-        )
+        return Text(f"{good} verified: fresh, whole and readable in every repository{when}", style="green")
     findings = [Text(f"{bad} {finding_text(finding)}", style="red") for finding in verification.findings]
     return Group(Text(f"{bad} verification {verification.result}{when}", style="red"), *findings)
 
@@ -91,7 +89,7 @@ def _troubles(result: BackupResult) -> list[Text]:
         for copy in result.offsite
         if copy.result != "ok"
     ]
-    if result.result != "ok":
+    if result.result != "ok" and not (result.step == "offsite" and lines):
         where = f" at {result.step}" if result.step else ""
         lines.append(Text(f"{bad} {result.name} failed{where}: {result.error or 'no reason given'}", style="red"))
     return lines

@@ -28,9 +28,7 @@ def plan_screen(plan: RestorePlan, what: str, host: str) -> RenderableType:
     if plan.target:
         lines.append(Text("Nothing live is touched."))
     else:
-        lines.append(
-            Text(f"What was written in the {old} since then is not in it; the application stops for the swap.")
-        )
+        lines.append(Text(f"Not in it: what was written since, in {old}. The swap stops the application."))
         lines.append(Text("The data of now are kept aside: tts restore undo brings them back."))
     if plan.databases:
         table = new_table("database", "rows", "size", right=("rows", "size"))
@@ -47,7 +45,7 @@ def plan_screen(plan: RestorePlan, what: str, host: str) -> RenderableType:
 def result_screen(result: RestoreResult, done: str) -> RenderableType:
     """What was done, how long it took, and what is kept for a way back."""
     good, _ = marks()
-    lines = [Text(f"{good} {done} in {age(result.seconds)}", style="green")]
+    lines = [Text(f"{good} {done}: done in {age(result.seconds)}", style="green")]
     if result.kept:
-        lines.append(Text(f"kept for a way back: {', '.join(result.kept)}"))
+        lines.append(Text(f"kept until `tts restore drop-old`: {', '.join(result.kept)}"))
     return Group(*lines)
