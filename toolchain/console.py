@@ -17,6 +17,7 @@ NAME_WIDTH = 12
 DETAIL_WIDTH = 66
 LAST_LINES = 12  # of a log that are shown when its step fails
 QUIET_SECONDS = 30  # between two progress lines where there is no terminal to redraw
+SHORT_SECONDS = 3  # a step that takes less needs no progress line there
 
 
 class FailureError(Exception):
@@ -83,6 +84,8 @@ class Screen:
     def _tick(self, name: str, doing: str, started: float, over: threading.Event) -> None:
         wait = 0.5 if self.redraws else QUIET_SECONDS
         start, end = ("\r\033[K", "") if self.redraws else ("", "\n")
+        if not self.redraws and over.wait(SHORT_SECONDS):
+            return
         while True:
             detail = f"{doing}: {self.note}" if self.note else doing
             self.stream.write(start)

@@ -69,6 +69,7 @@ class Progress:
         if not message or diagnostic.get("ephemeral") or diagnostic.get("severity") == "debug":
             return None
         if diagnostic.get("severity") == "error":
+            message = message.removeprefix("error: ")
             urn = diagnostic.get("urn") or ""
             self.errors.append(f"{urn.rpartition('::')[2]}: {message}" if urn and "Stack" not in urn else message)
         return message

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -94,10 +95,19 @@ def overrides(layout: Layout, rung: str | None) -> dict[str, Any]:
     return values
 
 
+def drop_dead_locks(state: Path) -> None:
+    """Remove the engine's locks whose process is gone, as after a power cut: nobody is left who would release them."""
+    for lock in state.glob(".pulumi/locks/**/*.json"):
+        holder = json.loads(lock.read_text())
+        if holder.get("hostname") == socket.gethostname() and not Path(f"/proc/{holder.get('pid')}").exists():
+            lock.unlink(missing_ok=True)
+
+
 def make_project(session: Session, rung: str | None, log: Log) -> str:
     """Bring the copy of the project up to date, select the stack, and make the keys and secrets that it lacks."""
     project.prepare(session.layout.project, overrides(session.layout, rung))
     session.layout.state.mkdir(parents=True, exist_ok=True)
+    drop_dead_locks(session.layout.state)
     log.run(
         [*session.pulumi, "stack", "select", "--create", session.stack], env=session.env,
         problem=f"The stack {session.stack} could not be selected.",

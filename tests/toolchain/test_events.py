@@ -34,7 +34,7 @@ def test_an_error_is_kept_with_the_resource_it_belongs_to() -> None:
     progress.take({"diagnosticEvent": {"severity": "error", "urn": WEB, "prefix": "error: ", "message": "no room\n"}})
     progress.take({"diagnosticEvent": {"severity": "warning", "message": "old"}})
     assert progress.take({"diagnosticEvent": {"severity": "info#err", "message": "12 %", "ephemeral": True}}) is None
-    assert progress.errors == ["web-1: error: no room"]
+    assert progress.errors == ["web-1: no room"]
 
 
 def test_the_errors_of_the_program_itself_stand_alone() -> None:

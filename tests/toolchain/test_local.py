@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,6 +68,19 @@ def test_a_cloud_comes_back_on_the_ports_it_had(tmp_path: Path, monkeypatch: pyt
     assert Cloud.of(layout) == Cloud(layout, 7600, 7601, "198.51.100.0/24")
     monkeypatch.setenv("TTS_API_PORT", "7700")
     assert Cloud.of(layout).api_port == 7700
+
+
+def test_only_a_lock_of_a_dead_process_of_this_machine_is_removed(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    folder = tmp_path / ".pulumi" / "locks" / "organization" / "tts" / "local"
+    folder.mkdir(parents=True)
+    here = socket.gethostname()
+    holders = {"dead": (ended.pid, here), "alive": (os.getpid(), here), "elsewhere": (ended.pid, f"not-{here}")}
+    for name, (pid, host) in holders.items():
+        (folder / f"{name}.json").write_text(json.dumps({"pid": pid, "hostname": host}))
+    local.drop_dead_locks(tmp_path)
+    assert {path.stem for path in folder.iterdir()} == {"alive", "elsewhere"}
 
 
 def test_a_port_that_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
