@@ -18,6 +18,8 @@ _EMPTY: Final[dict[object, tuple[Any, str]]] = {
     tuple[str, ...]: ((), "a list of texts"),
 }
 
+_SCALARS: Final[frozenset[object]] = frozenset({str, int})
+
 
 class Reader:
     """Reads values by type. A missing or misshapen one is noted and replaced by an empty one: reading goes on."""
@@ -77,7 +79,7 @@ class Reader:
             self._note(key, "(missing)", f"required: {words}", "Pulumi.yaml shows a complete example")
         elif hint == tuple[str, ...] and _is_texts(value):
             return tuple(value)
-        elif type(value) is type(empty) and not isinstance(empty, tuple):
+        elif hint in _SCALARS and type(value) is hint:
             return value
         else:
             self._note(key, repr(value), words, f"write it as {words}")

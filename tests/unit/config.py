@@ -95,7 +95,7 @@ def load_settings(config: StackConfig, *, stack: str = "prod", deployed: str | N
         try:
             return asyncio.run(inside())
         finally:
-            SETTINGS.outputs.clear()  # the SDK keeps its list of pending outputs for the whole process
+            SETTINGS.outputs.clear()  # pyright: ignore[reportAttributeAccessIssue] the SDK keeps its list of pending outputs for the whole process
 
     return contextvars.copy_context().run(alone)
 

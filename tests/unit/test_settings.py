@@ -250,7 +250,7 @@ def test_what_init_writes_is_missed_with_the_command_that_writes_it(
 
 
 def test_a_stack_before_init_is_told_one_command(config: StackConfig) -> None:
-    config.values |= {key: "" for key in (*SECRET_TEXTS, "bucketSuffix", "sshPublicKey", "hostPublicKey")}
+    config.values |= dict.fromkeys((*SECRET_TEXTS, "bucketSuffix", "sshPublicKey", "hostPublicKey"), "")
     config.values["appSecrets"] = {}
     with pytest.raises(SettingsError) as caught:
         load_settings(config)
