@@ -79,7 +79,7 @@ class Reader:
             self._note(key, "(missing)", f"required: {words}", "Pulumi.yaml shows a complete example")
         elif hint == tuple[str, ...] and _is_texts(value):
             return tuple(value)
-        elif hint in _SCALARS and type(value) is hint:
+        elif hint in _SCALARS and isinstance(value, type(empty)) and not isinstance(value, bool):
             return value
         else:
             self._note(key, repr(value), words, f"write it as {words}")
