@@ -8,6 +8,13 @@ import msgspec
 
 from ops.errors import ExitCode, OpsError
 
+LOCAL = "local"
+
+
+def deploy_command(stack: str) -> str:
+    """What a person types to deploy a stack; the local one lives on this machine only, and has a command of its own."""
+    return "make up" if stack == LOCAL else f"pulumi up --stack {stack}"
+
 
 class Host(msgspec.Struct, frozen=True, rename="camel"):
     """One droplet. The backup owner is the one host that runs the backup jobs."""
@@ -113,8 +120,7 @@ def parse_outputs(stack: str, outputs: dict[str, Any]) -> Outputs:
     """
     if "hosts" not in outputs:
         state = "has not been deployed yet" if not outputs else "is deployed only in part"
-        command = "make up" if stack == "local" else f"pulumi up --stack {stack}"
-        raise OpsError(f"Stack {stack} {state}.", fix=command, code=ExitCode.CONFIG)
+        raise OpsError(f"Stack {stack} {state}.", fix=deploy_command(stack), code=ExitCode.CONFIG)
     try:
         return msgspec.convert(outputs, Outputs)
     except msgspec.ValidationError as error:

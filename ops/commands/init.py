@@ -14,6 +14,14 @@ from ops.engine import ConfigValue, Engine, project_directory
 from ops.errors import ExitCode, OpsError
 from ops.progress import waiting
 from ops.screen import err, is_interactive, marks, new_table, next_line, out, print_json
+from ops.stack import LOCAL, deploy_command
+
+_KEEP = (
+    "Keep three things away from this machine and from each other: the file Pulumi.{stack}.yaml (commit it; its "
+    "secrets are encrypted), the passphrase that Pulumi encrypts it with, and the recovery key, on paper. File and "
+    "passphrase rebuild everything; the recovery key alone still opens every backup. "
+    "To read it again: pulumi config get recoveryKey --stack {stack}"
+)
 
 KeyFile = Annotated[
     Path | None,
@@ -80,19 +88,13 @@ def _screen(stack: str, todo: work.Plan, *, closed: bool) -> None:
         table.add_row(key, made, work.PURPOSE.get(key, "a secret of the application"))
     console = out()
     console.print(table)
-    console.print()
-    console.print(
-        f"Keep three things away from this machine and from each other: the file Pulumi.{stack}.yaml (commit it; its "
-        "secrets are encrypted), the passphrase that Pulumi encrypts it with, and the recovery key, on paper. File and "
-        "passphrase rebuild everything; the recovery key alone still opens every backup. "
-        f"To read it again: pulumi config get recoveryKey --stack {stack}",
-        markup=False,
-    )
+    if stack != LOCAL:
+        console.print("\n" + _KEEP.format(stack=stack), markup=False)
     if closed:
         console.print("sshFrom is empty: say which networks may use SSH, yours among them.")
         console.print(next_line(f"pulumi config set --path 'sshFrom[0]' ADDRESS/32 --stack {stack}"))
     else:
-        console.print(next_line("make up" if stack == "local" else f"pulumi up --stack {stack}"))
+        console.print(next_line(deploy_command(stack)))
 
 
 def _hand_over(config: Mapping[str, ConfigValue], file: Path | None, *, show: bool) -> None:

@@ -146,6 +146,13 @@ def test_the_recovery_key_file_is_private_and_never_overwritten(empty: Fakes, tt
     assert "exists" in again.stderr
 
 
+def test_what_to_keep_where_is_said_unless_the_stack_is_of_this_machine_only(empty: Fakes, tts: Tts) -> None:
+    empty.answer("pulumi", "stack ls", [{"name": "local"}, {"name": "prod"}])
+
+    assert "Pulumi.prod.yaml (commit it" in tts("init", "-s", "prod").stdout
+    assert "commit it" not in tts("init", "-s", "local").stdout
+
+
 def test_a_stack_that_nobody_may_reach_is_told_so(empty: Fakes, tts: Tts) -> None:
     assert "sshFrom" in tts("init", "-s", "prod", "--yes").stdout
 
