@@ -9,6 +9,7 @@ import msgspec
 from ops import hostlog
 from ops.errors import ExitCode, OpsError
 from ops.hostreport import BackupResult, SnapshotList, decode
+from ops.stack import deploy_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,14 +77,14 @@ def failed(session: Session, done: Completed, what: str) -> OpsError:
         return OpsError(
             f"{what} did not start: the host is not set up as it should be.",
             where=reason,
-            fix=f"pulumi up --stack {session.stack}",
+            fix=deploy_command(session.stack),
             code=ExitCode.CONFIG,
         )
     missing = done.code == 127
     return OpsError(
         f"{what} failed." if not missing else f"{what} did not start: {owner} lacks the command.",
         where=f"{owner}: {reason}",
-        fix=f"pulumi up --stack {session.stack}" if missing else session.spell(f"tts ssh {owner} -- ls /var/log/tts"),
+        fix=deploy_command(session.stack) if missing else session.spell(f"tts ssh {owner} -- ls /var/log/tts"),
     )
 
 

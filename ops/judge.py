@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ops.hostreport import BackupKind
+from ops.stack import deploy_command
 from ops.status import Status
 
 _HOUR = 3600
@@ -38,7 +39,7 @@ def _hosts(status: Status) -> Iterator[Finding]:
         if not host.reachable:
             yield Finding(True, host.error or f"{host.name} does not answer", f"tts ssh {host.name}")
         elif host.error:
-            yield Finding(True, host.error, f"pulumi up --stack {status.stack}")
+            yield Finding(True, host.error, deploy_command(status.stack))
 
 
 def _services(status: Status) -> Iterator[Finding]:
@@ -53,7 +54,7 @@ def _services(status: Status) -> Iterator[Finding]:
     serving = {service.host for service in status.services}
     for host in status.hosts:
         if host.name not in serving | silent:
-            yield Finding(True, f"{host.name} runs no service", f"pulumi up --stack {status.stack}")
+            yield Finding(True, f"{host.name} runs no service", deploy_command(status.stack))
 
 
 def _web(status: Status) -> Iterator[Finding]:
@@ -65,7 +66,7 @@ def _web(status: Status) -> Iterator[Finding]:
 def _backups(status: Status) -> Iterator[Finding]:
     owner = next((host for host in status.hosts if host.backup_owner), None)
     if owner is None or not (owner.error or status.backups):
-        yield Finding(True, "No host is set up to back anything up", f"pulumi up --stack {status.stack}")
+        yield Finding(True, "No host is set up to back anything up", deploy_command(status.stack))
         return
     for kind in status.backups:
         yield from _kind(kind, owner.name)
