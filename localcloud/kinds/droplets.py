@@ -140,6 +140,7 @@ def _create(cloud: Cloud, call: Call, name: str) -> tuple[Record, Record]:
     wanted = call.get("vpc_uuid", str, "")
     if wanted and cloud.store.kind("vpcs").get(wanted, {}).get("region") != slug:
         raise invalid("vpc_uuid: there is no such VPC in this region.")
+    names = tags.ensure(cloud, call.texts("tags"))
     public = free_address(
         [one["public"] for one in cloud.records("droplets")], cloud.config.droplet_addresses, "addresses"
     )
@@ -157,7 +158,7 @@ def _create(cloud: Cloud, call: Call, name: str) -> tuple[Record, Record]:
         "image": image,
         "features": _features(call),
         "backup_policy": policy,
-        "tags": tags.ensure(cloud, call.texts("tags")),
+        "tags": names,
         "vpc_uuid": vpc["id"],
         "public": public,
         "private": _private_address(cloud, vpc),
