@@ -5,15 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from localcloud.plugins.codec import CloudError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 
@@ -96,7 +98,7 @@ class Api:
         while True:
             try:
                 return self._once(method, path, body)
-            except (ApiError, _Unreachable) as error:
+            except (ApiError, _UnreachableError) as error:
                 attempt += 1
                 pause = self._pause(error, attempt)
                 if pause is None:
@@ -112,7 +114,7 @@ class Api:
         if isinstance(error, ApiError):
             if error.status != 429 and (error.status < 500 or error.status == 501):
                 return None
-            if isinstance(error, _Later):
+            if isinstance(error, _LaterError):
                 return error.seconds
         return min(self.retry.shortest * 2 ** (attempt - 1), self.retry.longest)
 
@@ -130,18 +132,18 @@ class Api:
             raise _refusal(error, method, url) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            raise _Unreachable(f"{method} {url}: {reason}; is the local cloud running?") from None
+            raise _UnreachableError(f"{method} {url}: {reason}; is the local cloud running?") from None
         return json.loads(text) if text.strip() else {}
 
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
-class _Unreachable(CloudError):
+class _UnreachableError(CloudError):
     pass
 
 
-class _Later(ApiError):
+class _LaterError(ApiError):
     seconds: float = 0.0
 
 
@@ -156,9 +158,9 @@ def _refusal(error: urllib.error.HTTPError, method: str, url: str) -> ApiError:
     request_id = details.get("request_id") or error.headers.get("X-Request-Id")
     mark = f' (request "{request_id}")' if request_id else ""
     wait = error.headers.get("Retry-After", "")
-    kind = _Later if wait.isdigit() and error.code in {429, 503} else ApiError
+    kind = _LaterError if wait.isdigit() and error.code in {429, 503} else ApiError
     refusal = kind(error.code, f"{method} {url}: {error.code}{mark} {message}", message)
-    if isinstance(refusal, _Later):
+    if isinstance(refusal, _LaterError):
         refusal.seconds = float(wait)
     return refusal
 

@@ -8,13 +8,14 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pulumi.provider.experimental import provider as sdk
 
 from localcloud.plugins import schema
-from localcloud.plugins.codec import CloudError, Codec, InitError, Properties, working_on
-from localcloud.plugins.diff import GENERATED, Change, compare, respond
+from localcloud.plugins.codec import CloudError, Codec, InitError, Properties, Work, working_on
+from localcloud.plugins.diff import GENERATED, compare, respond
 from localcloud.plugins.values import OLD_INPUTS, UNKNOWN, from_plain_map, to_plain, to_plain_map
 
 Result = TypeVar("Result")
@@ -40,7 +41,7 @@ class StandIn(sdk.Provider):
         config: str | None = None,
     ) -> None:
         self.name = name
-        self.codecs = {codec.token: codec for codec in codecs}
+        self.codecs = {codec.kind: codec for codec in codecs}
         self.functions = functions
         self._connect = connect
         self._config = config
@@ -101,28 +102,28 @@ class StandIn(sdk.Provider):
 
     def _create(self, codec: Codec[Any], inputs: Properties) -> tuple[str, Properties]:
         with _telling(f"Error creating {codec.label}"):
-            resource_id, state = codec.create(self._session, inputs)
-        state = {**_given(codec, inputs), **state}
+            resource_id, told = codec.create(Work(self._session, inputs=inputs))
+        work = Work(self._session, resource_id, {**_given(codec, inputs), **told}, inputs)
         try:
-            codec.settle(self._session, resource_id, inputs)
-            return resource_id, {**state, **(codec.read(self._session, resource_id, state) or {})}
+            codec.settle(work)
+            return resource_id, {**work.state, **(codec.read(work) or {})}
         except CloudError as error:
             reason = f"Error creating {codec.label}: {error}"
-            raise InitError(resource_id, state, inputs, codec.secrets, reason) from error
+            raise InitError(resource_id, work.state, inputs, codec.secrets, reason) from error
 
     async def read(self, request: sdk.ReadRequest) -> sdk.ReadResponse:
         codec, old = self._codec(request.type), to_plain_map(request.properties)
         old.pop(OLD_INPUTS, None)
-        found = await self._run(self._read, codec, request.resource_id, old)
+        found = await self._run(self._read, codec, Work(self._session, request.resource_id, old))
         if found is None:
             return sdk.ReadResponse("")
         inputs = _read_inputs(codec, to_plain_map(request.inputs), found)
         state = from_plain_map({**old, **found}, codec.secrets)
         return sdk.ReadResponse(request.resource_id, state, from_plain_map(inputs, codec.secrets))
 
-    def _read(self, codec: Codec[Any], resource_id: str, state: Properties) -> Properties | None:
+    def _read(self, codec: Codec[Any], work: Work[Any]) -> Properties | None:
         with _telling(f"Error reading {codec.label}"):
-            return codec.read(self._session, resource_id, state)
+            return codec.read(work)
 
     async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:
         working_on(request.urn)
@@ -135,25 +136,23 @@ class StandIn(sdk.Provider):
         if request.preview:
             state |= dict.fromkeys(codec.recomputed, UNKNOWN)
         else:
-            state |= await self._run(self._update, codec, request.resource_id, old, new, change, state)
+            work = Work(self._session, request.resource_id, old, new, change.changed)
+            state = await self._run(self._update, codec, work, state)
         return sdk.UpdateResponse(from_plain_map(state, codec.secrets))
 
-    def _update(
-        self, codec: Codec[Any], resource_id: str, old: Properties, new: Properties, change: Change, state: Properties
-    ) -> Properties:
+    def _update(self, codec: Codec[Any], work: Work[Any], state: Properties) -> Properties:
         with _telling(f"Error updating {codec.label}"):
-            told = codec.update(self._session, resource_id, old, new, set(change.changed)) or {}
-            return {**told, **(codec.read(self._session, resource_id, {**state, **told}) or {})}
+            state = {**state, **(codec.update(work) or {})}
+            return {**state, **(codec.read(replace(work, state=state)) or {})}
 
     async def delete(self, request: sdk.DeleteRequest) -> None:
         working_on(request.urn)
-        codec, state = self._codec(request.type), to_plain_map(request.properties)
-        state.pop(OLD_INPUTS, None)
-        await self._run(self._delete, codec, request.resource_id, state)
+        work = Work(self._session, request.resource_id, to_plain_map(request.properties))
+        await self._run(self._delete, self._codec(request.type), work)
 
-    def _delete(self, codec: Codec[Any], resource_id: str, state: Properties) -> None:
+    def _delete(self, codec: Codec[Any], work: Work[Any]) -> None:
         with _telling(f"Error deleting {codec.label}"):
-            codec.delete(self._session, resource_id, state)
+            codec.delete(work)
 
     def _codec(self, token: str) -> Codec[Any]:
         if token not in self.codecs:
@@ -166,7 +165,7 @@ class StandIn(sdk.Provider):
     async def _run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Do what blocks in a thread, which inherits the resource worked on."""
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: context.run(function, *arguments))
 
 
 class _telling:  # noqa: N801 (used as a function)

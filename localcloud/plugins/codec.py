@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from localcloud.plugins.schema import Problem
 from localcloud.plugins.values import Asset, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from localcloud.plugins.schema import Problem
 
 Session = TypeVar("Session")
 Properties = dict[str, Any]
@@ -47,16 +51,28 @@ class InitError(Exception):
         self.secrets, self.reason = secrets, reason
 
 
+@dataclass(frozen=True)
+class Work(Generic[Session]):
+    """One operation on one resource: its id and state as they are, the inputs as they are to be, and what differs."""
+
+    session: Session
+    id: str = ""
+    state: Properties = field(default_factory=dict)
+    inputs: Properties = field(default_factory=dict)
+    changed: frozenset[str] = frozenset()
+
+
 class Codec(Generic[Session]):
     """A resource type. All property names are the camelCase ones of state and previews.
 
+    `kind`: its type token. `sdk`: its class, as `module:Class`. `label`: what messages call it.
     `required`: inputs without which the check fails. `replaces`: inputs whose change replaces the resource.
     `secrets`: properties marked secret. `sets`: lists, at any depth, whose order means nothing. `ignore_case`: texts
     compared without case. `autoname`: the input that is generated when not given. `defaults`: what an input is when
     not given. `recomputed`: outputs unknown again in the preview of every update.
     """
 
-    token: ClassVar[str]
+    kind: ClassVar[str]
     sdk: ClassVar[str]
     label: ClassVar[str]
     required: ClassVar[frozenset[str]] = frozenset()
@@ -78,27 +94,28 @@ class Codec(Generic[Session]):
         """The inputs with what the real plugin writes into them when the program does not say."""
         return inputs
 
-    def replaced_by(self, old: Properties, new: Properties, changed: set[str]) -> set[str]:
+    def replaced_by(self, old: Properties, new: Properties, changed: frozenset[str]) -> frozenset[str]:
         """The changed inputs that replace the resource."""
         del old, new
         return changed & self.replaces
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
         """Make it: its id, and the outputs that only this answer tells."""
         raise NotImplementedError
 
-    def settle(self, session: Session, resource_id: str, inputs: Properties) -> None:
+    def settle(self, it: Work[Session]) -> None:
         """What follows once the id is known; if this fails, the resource stays in the state as not initialised."""
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        """What the cloud says now, without what it never tells; None when it is gone."""
-        raise NotImplementedError
+    def read(self, it: Work[Session]) -> Properties | None:
+        """What the cloud says now, without what it never tells; None when it is gone. By default nothing is read."""
+        del it
+        return {}
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> Any:
+    def update(self, it: Work[Session]) -> Properties | None:
         """Apply the changed inputs in place; a returned map is added to the state."""
         raise NotImplementedError
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
+    def delete(self, it: Work[Session]) -> None:
         """Remove it."""
         raise NotImplementedError
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pulumi.provider.experimental.provider import DiffResponse, PropertyDiff, PropertyDiffKind
 
-from localcloud.plugins.codec import Codec, Properties
+if TYPE_CHECKING:
+    from localcloud.plugins.codec import Codec, Properties
 
 GENERATED = "__defaults"
 """The input that lists which other inputs were not given but generated, as the real plugins write it."""
@@ -22,8 +23,8 @@ class Change:
 def compare(codec: Codec[Any], old: Properties, new: Properties, ignored: list[str]) -> Change:
     """The inputs that differ, without those that are to be ignored."""
     names = {name for name in {*old, *new} if not name.startswith("__")} - set(ignored)
-    changed = {name for name in names if not codec.same(name, old.get(name), new.get(name))}
-    return Change(frozenset(changed), frozenset(codec.replaced_by(old, new, changed)))
+    changed = frozenset(name for name in names if not codec.same(name, old.get(name), new.get(name)))
+    return Change(changed, codec.replaced_by(old, new, changed))
 
 
 def respond(codec: Codec[Any], old: Properties, new: Properties, change: Change) -> DiffResponse:

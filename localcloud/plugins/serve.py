@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 from pulumi.provider.experimental.property_value import PropertyValue
-from pulumi.provider.experimental.provider import Provider
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 from localcloud.plugins.codec import CloudError, InitError
 from localcloud.plugins.values import from_plain_map, hide_assets, show_assets
+
+if TYPE_CHECKING:
+    from pulumi.provider.experimental.provider import Provider
 
 _UNLIMITED = [("grpc.max_receive_message_length", 400 * 1024 * 1024), ("grpc.max_send_message_length", -1)]
 """The engine's own limit: a state with an archive in it is larger than gRPC's 4 MB."""

@@ -329,7 +329,7 @@ def serve_api() -> Iterator[tuple[FakeApi, str]]:
         thread.join()
 
 
-class InitFailure(Exception):
+class InitFailureError(Exception):
     """What the engine keeps of a resource that was made but did not become usable."""
 
     def __init__(self, resource_id: str, properties: dict[str, Any], reasons: list[str]) -> None:
@@ -460,12 +460,12 @@ def plain(values: struct_pb2.Struct) -> dict[str, Any]:
     return json_format.MessageToDict(values)
 
 
-def _init_failure(error: grpc.RpcError) -> InitFailure | None:
+def _init_failure(error: grpc.RpcError) -> InitFailureError | None:
     for key, value in error.trailing_metadata() or ():  # pyright: ignore[reportAttributeAccessIssue]
         if key == "grpc-status-details-bin":
             failed = provider_pb2.ErrorResourceInitFailed()
             status_pb2.Status.FromString(value).details[0].Unpack(failed)
-            return InitFailure(failed.id, plain(failed.properties), list(failed.reasons))
+            return InitFailureError(failed.id, plain(failed.properties), list(failed.reasons))
     return None
 
 

@@ -285,7 +285,9 @@ def test_buckets_and_identities_live_their_whole_life(engine: Engine, api: FakeA
 def test_import_takes_over_what_is_there(engine: Engine, api: FakeApi) -> None:
     engine.write("import pulumi_digitalocean as do\ndo.Vpc('vpc', name='net', region='fra1', ip_range='10.1.0.0/24')\n")
     api.put("vpcs", "u-1", {"id": "u-1", "name": "net", "region": "fra1", "ip_range": "10.1.0.0/24", "urn": "do:vpc:u"})
-    engine.run("import", "--yes", "--protect=false", "digitalocean:index/vpc:Vpc", "vpc", "u-1")
+    engine.run(
+        "import", "--yes", "--protect=false", "--generate-code=false", "digitalocean:index/vpc:Vpc", "vpc", "u-1"
+    )
     assert engine.resources()["vpc"]["inputs"] == {"name": "net", "region": "fra1", "ipRange": "10.1.0.0/24"}
     assert engine.up() == {"same": 2}
     assert api.writes() == []

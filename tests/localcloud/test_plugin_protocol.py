@@ -14,7 +14,7 @@ from tests.localcloud.plugin_support import (
     SIGNATURE,
     UNKNOWN,
     FakeApi,
-    InitFailure,
+    InitFailureError,
     Plugin,
     reveal,
     secret,
@@ -198,7 +198,7 @@ def test_a_droplet_that_does_not_become_active_stays_in_the_state(cloud: tuple[F
     api, plugin = cloud
     broken = {"droplet": {"locked": False, "status": "archive"}}
     api.failures.append((r"GET /v2/droplets/\d+", 200, broken))
-    with pytest.raises(InitFailure, match="unexpected state 'archive', wanted target 'active'") as caught:
+    with pytest.raises(InitFailureError, match="unexpected state 'archive', wanted target 'active'") as caught:
         plugin.create(DROPLET, plugin.inputs(DROPLET, {**WEB, "name": "web"}))
     assert caught.value.resource_id in api.objects["droplets"]
     assert reveal(caught.value.properties)["name"] == "web"

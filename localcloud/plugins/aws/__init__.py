@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.plugins.aws import bucket, identity, session
+from localcloud.plugins.aws import bucket, identity, session, setting
 from localcloud.plugins.aws.functions import FUNCTIONS
 from localcloud.plugins.base import StandIn
 
@@ -10,13 +10,13 @@ PACKAGES = ("pulumi_aws", "pulumi_aws.s3", "pulumi_aws.iam")
 
 CODECS = [
     bucket.Bucket(),
-    bucket.BucketLifecycleConfiguration(),
-    bucket.BucketObjectLockConfiguration(),
-    bucket.BucketOwnershipControls(),
-    bucket.BucketPolicy(),
-    bucket.BucketPublicAccessBlock(),
-    bucket.BucketServerSideEncryptionConfiguration(),
-    bucket.BucketVersioning(),
+    setting.BucketLifecycleConfiguration(),
+    setting.BucketObjectLockConfiguration(),
+    setting.BucketOwnershipControls(),
+    setting.BucketPolicy(),
+    setting.BucketPublicAccessBlock(),
+    setting.BucketServerSideEncryptionConfiguration(),
+    setting.BucketVersioning(),
     identity.AccessKey(),
     identity.User(),
     identity.UserPolicy(),

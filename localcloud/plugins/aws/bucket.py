@@ -1,14 +1,16 @@
-"""S3 buckets and the resources that set one thing of a bucket."""
+"""S3 buckets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from localcloud.plugins.aws.session import Session
-from localcloud.plugins.aws.wire import from_tags, from_wire, policy_text, policy_value, to_tags, to_wire
-from localcloud.plugins.codec import Codec, Properties
+from localcloud.plugins.aws.wire import from_tags, to_tags
+from localcloud.plugins.codec import Codec, Properties, Work
 from localcloud.plugins.schema import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ELSEWHERE = {
     "accelerationStatus": "BucketAccelerateConfiguration",
@@ -29,7 +31,7 @@ _ELSEWHERE = {
 
 
 class Bucket(Codec[Session]):
-    token = "aws:s3/bucket:Bucket"
+    kind = "aws:s3/bucket:Bucket"
     sdk = "pulumi_aws.s3.bucket:Bucket"
     label = "S3 Bucket"
     replaces = frozenset({"bucket", "bucketNamespace", "bucketPrefix", "objectLockEnabled", "region"})
@@ -47,52 +49,50 @@ class Bucket(Codec[Session]):
             found.append(Problem("bucket", f"'{name}' has {len(name)} characters; a bucket name has 3 to 63"))
         return found
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        region = inputs.get("region", session.region)
-        arguments: dict[str, Any] = {"Bucket": inputs["bucket"]}
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        region = it.inputs.get("region", it.session.region)
+        arguments: dict[str, Any] = {"Bucket": it.inputs["bucket"]}
         if region != "us-east-1":
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": region}
-        if inputs.get("objectLockEnabled"):
+        if it.inputs.get("objectLockEnabled"):
             arguments["ObjectLockEnabledForBucket"] = True
-        session.s3("create_bucket", **arguments)
-        return inputs["bucket"], {}
+        it.session.s3("create_bucket", **arguments)
+        return it.inputs["bucket"], {}
 
-    def settle(self, session: Session, resource_id: str, inputs: Properties) -> None:
-        if inputs.get("tags"):
-            self._tag(session, resource_id, inputs["tags"])
+    def settle(self, it: Work[Session]) -> None:
+        if it.inputs.get("tags"):
+            self._tag(it.session, it.id, it.inputs["tags"])
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        if session.s3.find("head_bucket", "NoSuchBucket", Bucket=resource_id) is None:
+    def read(self, it: Work[Session]) -> Properties | None:
+        if it.session.s3.find("head_bucket", "NoSuchBucket", Bucket=it.id) is None:
             return None
-        location = session.s3("get_bucket_location", Bucket=resource_id).get("LocationConstraint")
+        location = it.session.s3("get_bucket_location", Bucket=it.id).get("LocationConstraint")
         region = location or "us-east-1"
-        lock = session.s3.find(
-            "get_object_lock_configuration", "ObjectLockConfigurationNotFoundError", Bucket=resource_id
-        )
-        tags = session.s3.find("get_bucket_tagging", "NoSuchTagSet", Bucket=resource_id)
+        lock = it.session.s3.find("get_object_lock_configuration", "ObjectLockConfigurationNotFoundError", Bucket=it.id)
+        tags = it.session.s3.find("get_bucket_tagging", "NoSuchTagSet", Bucket=it.id)
         found_tags = from_tags((tags or {}).get("TagSet", []))
         return {
-            "bucket": resource_id,
-            "arn": f"arn:aws:s3:::{resource_id}",
+            "bucket": it.id,
+            "arn": f"arn:aws:s3:::{it.id}",
             "region": region,
             "bucketRegion": region,
-            "bucketDomainName": f"{resource_id}.s3.amazonaws.com",
-            "bucketRegionalDomainName": f"{resource_id}.s3.{region}.amazonaws.com",
+            "bucketDomainName": f"{it.id}.s3.amazonaws.com",
+            "bucketRegionalDomainName": f"{it.id}.s3.{region}.amazonaws.com",
             "objectLockEnabled": (lock or {}).get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled",
             "tags": found_tags,
             "tagsAll": found_tags,
         }
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        if "tags" in changed:
-            self._tag(session, resource_id, new.get("tags") or {})
+    def update(self, it: Work[Session]) -> None:
+        if "tags" in it.changed:
+            self._tag(it.session, it.id, it.inputs.get("tags") or {})
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        if state.get("forceDestroy"):
+    def delete(self, it: Work[Session]) -> None:
+        if it.state.get("forceDestroy"):
             from localcloud.plugins.s3 import empty_bucket  # noqa: PLC0415
 
-            empty_bucket(session.s3, resource_id)
-        session.s3("delete_bucket", Bucket=resource_id)
+            empty_bucket(it.session.s3, it.id)
+        it.session.s3("delete_bucket", Bucket=it.id)
 
     @staticmethod
     def _tag(session: Session, bucket: str, tags: Mapping[str, str]) -> None:
@@ -100,261 +100,3 @@ class Bucket(Codec[Session]):
             session.s3("put_bucket_tagging", Bucket=bucket, Tagging={"TagSet": to_tags(tags)})
         else:
             session.s3("delete_bucket_tagging", Bucket=bucket)
-
-
-class BucketSetting(Codec[Session]):
-    """One setting of a bucket, whose id is the bucket's name.
-
-    `put`, `get`, `remove` are boto3's operations, `argument` the one that `put` takes (and the key that `get` answers
-    with, unless `answer` names another, or none), `absent` the codes that mean the setting is not there.
-    """
-
-    put: ClassVar[str]
-    get: ClassVar[str]
-    remove: ClassVar[str]
-    argument: ClassVar[str]
-    answer: ClassVar[str | None]
-    absent: ClassVar[tuple[str, ...]] = ()
-
-    def body(self, inputs: Properties) -> Any:
-        """What `put` takes."""
-        raise NotImplementedError
-
-    def state(self, found: Any) -> Properties | None:
-        """What `get` tells; None when the setting is not there."""
-        raise NotImplementedError
-
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        self._put(session, inputs["bucket"], self.body(inputs))
-        return inputs["bucket"], {"region": inputs.get("region", session.region)}
-
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        found = session.s3.find(self.get, *self.absent, "NoSuchBucket", Bucket=resource_id)
-        told = None if found is None else self.state(found.get(self.answer, {}) if self.answer else found)
-        return None if told is None else {"bucket": resource_id, **told}
-
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        self._put(session, resource_id, self.body(new))
-
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        session.s3.find(self.remove, *self.absent, "NoSuchBucket", Bucket=resource_id)
-
-    def _put(self, session: Session, bucket: str, body: Any) -> None:
-        session.s3(self.put, Bucket=bucket, **{self.argument: body})
-
-
-class BucketVersioning(BucketSetting):
-    token = "aws:s3/bucketVersioning:BucketVersioning"
-    sdk = "pulumi_aws.s3.bucket_versioning:BucketVersioning"
-    label = "S3 Bucket Versioning"
-    required = frozenset({"bucket", "versioningConfiguration"})
-    replaces = frozenset({"bucket", "expectedBucketOwner", "region"})
-    put, get = "put_bucket_versioning", "get_bucket_versioning"
-    argument, answer = "VersioningConfiguration", None
-
-    def check(self, inputs: Properties) -> list[Problem]:
-        return one_of(inputs, "versioningConfiguration", "status", "Enabled", "Suspended", "Disabled")
-
-    def body(self, inputs: Properties) -> Any:
-        return to_wire(inputs["versioningConfiguration"])
-
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        """A new bucket is not versioned, and the API has no word for that."""
-        if inputs["versioningConfiguration"]["status"] == "Disabled":
-            return inputs["bucket"], {"region": inputs.get("region", session.region)}
-        return super().create(session, inputs)
-
-    def state(self, found: Any) -> Properties | None:
-        configuration = {"status": found.get("Status", "Disabled")}
-        if found.get("MFADelete") == "Enabled":
-            configuration["mfaDelete"] = "Enabled"
-        return {"versioningConfiguration": configuration}
-
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        """Versioning cannot be removed, only suspended, and not even that on a bucket with object lock."""
-        if state["versioningConfiguration"]["status"] == "Enabled":
-            codes = ("NoSuchBucket", "InvalidBucketState")
-            session.s3.find(self.put, *codes, Bucket=resource_id, VersioningConfiguration={"Status": "Suspended"})
-
-
-class BucketObjectLockConfiguration(BucketSetting):
-    token = "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration"
-    sdk = "pulumi_aws.s3.bucket_object_lock_configuration:BucketObjectLockConfiguration"
-    label = "S3 Bucket Object Lock Configuration"
-    required = frozenset({"bucket"})
-    replaces = frozenset({"bucket", "expectedBucketOwner", "objectLockEnabled", "region"})
-    secrets = frozenset({"token"})
-    defaults: ClassVar[Mapping[str, Any]] = {"objectLockEnabled": "Enabled"}
-    put, get = "put_object_lock_configuration", "get_object_lock_configuration"
-    argument = answer = "ObjectLockConfiguration"
-    absent = ("ObjectLockConfigurationNotFoundError",)
-
-    def check(self, inputs: Properties) -> list[Problem]:
-        retention = (inputs.get("rule") or {}).get("defaultRetention")
-        if not isinstance(retention, dict):
-            return []
-        found = one_of({"rule": retention}, "rule", "mode", "GOVERNANCE", "COMPLIANCE")
-        if (retention.get("days") is None) == (retention.get("years") is None):
-            found.append(Problem("rule.defaultRetention", "give exactly one of days and years"))
-        return found
-
-    def body(self, inputs: Properties) -> Any:
-        return to_wire({"objectLockEnabled": "Enabled", **({"rule": inputs["rule"]} if inputs.get("rule") else {})})
-
-    def state(self, found: Any) -> Properties | None:
-        told = from_wire(found)
-        for name in ("days", "years"):
-            retention = (told.get("rule") or {}).get("defaultRetention") or {}
-            if retention.get(name) == 0:
-                del retention[name]
-        return told
-
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        """The lock itself cannot be turned off; its default retention can."""
-        body = {"ObjectLockEnabled": "Enabled"}
-        session.s3.find(self.put, *self.absent, "NoSuchBucket", Bucket=resource_id, ObjectLockConfiguration=body)
-
-
-class BucketLifecycleConfiguration(BucketSetting):
-    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-    sdk = "pulumi_aws.s3.bucket_lifecycle_configuration:BucketLifecycleConfiguration"
-    label = "S3 Bucket Lifecycle Configuration"
-    required = frozenset({"bucket"})
-    replaces = frozenset({"bucket", "expectedBucketOwner", "region"})
-    sets = frozenset({"rules", "transitions", "noncurrentVersionTransitions"})
-    defaults: ClassVar[Mapping[str, Any]] = {
-        "transitionDefaultMinimumObjectSize": "all_storage_classes_128K",
-    }
-    put, get, remove = (
-        "put_bucket_lifecycle_configuration",
-        "get_bucket_lifecycle_configuration",
-        "delete_bucket_lifecycle",
-    )
-    argument, answer = "LifecycleConfiguration", "Rules"
-    absent = ("NoSuchLifecycleConfiguration",)
-
-    def check(self, inputs: Properties) -> list[Problem]:
-        rules = inputs.get("rules") or []
-        return [
-            problem
-            for rule in rules
-            if isinstance(rule, dict)
-            for problem in one_of({"rules": rule}, "rules", "status", "Enabled", "Disabled")
-        ]
-
-    def body(self, inputs: Properties) -> Any:
-        rules = [{"filter": {"prefix": ""}, **rule} for rule in inputs.get("rules") or []]
-        return {"Rules": to_wire(rules)}
-
-    def state(self, found: Any) -> Properties | None:
-        return {"rules": from_wire(found)}
-
-
-class BucketServerSideEncryptionConfiguration(BucketSetting):
-    token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
-    sdk = "pulumi_aws.s3.bucket_server_side_encryption_configuration:BucketServerSideEncryptionConfiguration"
-    label = "S3 Bucket Server-side Encryption Configuration"
-    required = frozenset({"bucket", "rules"})
-    replaces = frozenset({"bucket", "expectedBucketOwner", "region"})
-    sets = frozenset({"rules"})
-    put, get, remove = "put_bucket_encryption", "get_bucket_encryption", "delete_bucket_encryption"
-    argument = answer = "ServerSideEncryptionConfiguration"
-    absent = ("ServerSideEncryptionConfigurationNotFoundError",)
-
-    def body(self, inputs: Properties) -> Any:
-        return {"Rules": to_wire(inputs["rules"])}
-
-    def state(self, found: Any) -> Properties | None:
-        rules: list[Properties] = from_wire(found.get("Rules", []))
-        for rule in rules:
-            if rule.get("bucketKeyEnabled") is False:
-                del rule["bucketKeyEnabled"]
-        return {"rules": rules}
-
-    def canonical(self, value: Any, name: str = "") -> Any:
-        """A bucket key that is off is one that was not asked for."""
-        if isinstance(value, dict) and value.get("bucketKeyEnabled") is False:
-            value = {key: item for key, item in value.items() if key != "bucketKeyEnabled"}
-        return super().canonical(value, name)
-
-
-class BucketPublicAccessBlock(BucketSetting):
-    token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
-    sdk = "pulumi_aws.s3.bucket_public_access_block:BucketPublicAccessBlock"
-    label = "S3 Bucket Public Access Block"
-    required = frozenset({"bucket"})
-    replaces = frozenset({"bucket", "region"})
-    defaults: ClassVar[Mapping[str, Any]] = {
-        "blockPublicAcls": False,
-        "blockPublicPolicy": False,
-        "ignorePublicAcls": False,
-        "restrictPublicBuckets": False,
-    }
-    put, get, remove = "put_public_access_block", "get_public_access_block", "delete_public_access_block"
-    argument = answer = "PublicAccessBlockConfiguration"
-    absent = ("NoSuchPublicAccessBlockConfiguration",)
-
-    def body(self, inputs: Properties) -> Any:
-        return to_wire({name: bool(inputs.get(name, False)) for name in self.defaults})
-
-    def state(self, found: Any) -> Properties | None:
-        return from_wire(found)
-
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        if not state.get("skipDestroy"):
-            super().delete(session, resource_id, state)
-
-
-class BucketOwnershipControls(BucketSetting):
-    token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
-    sdk = "pulumi_aws.s3.bucket_ownership_controls:BucketOwnershipControls"
-    label = "S3 Bucket Ownership Controls"
-    required = frozenset({"bucket", "rule"})
-    replaces = frozenset({"bucket", "region"})
-    put, get, remove = (
-        "put_bucket_ownership_controls",
-        "get_bucket_ownership_controls",
-        "delete_bucket_ownership_controls",
-    )
-    argument = answer = "OwnershipControls"
-    absent = ("OwnershipControlsNotFoundError",)
-
-    def check(self, inputs: Properties) -> list[Problem]:
-        allowed = ("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced")
-        return one_of(inputs, "rule", "objectOwnership", *allowed)
-
-    def body(self, inputs: Properties) -> Any:
-        return {"Rules": [to_wire(inputs["rule"])]}
-
-    def state(self, found: Any) -> Properties | None:
-        rules = from_wire(found.get("Rules", []))
-        return {"rule": rules[0]} if rules else None
-
-
-class BucketPolicy(BucketSetting):
-    token = "aws:s3/bucketPolicy:BucketPolicy"
-    sdk = "pulumi_aws.s3.bucket_policy:BucketPolicy"
-    label = "S3 Bucket Policy"
-    required = frozenset({"bucket", "policy"})
-    replaces = frozenset({"bucket", "region"})
-    put, get, remove = "put_bucket_policy", "get_bucket_policy", "delete_bucket_policy"
-    argument = answer = "Policy"
-    absent = ("NoSuchBucketPolicy",)
-
-    def canonical(self, value: Any, name: str = "") -> Any:
-        return policy_value(value) if name == "policy" else super().canonical(value, name)
-
-    def body(self, inputs: Properties) -> Any:
-        return policy_text(inputs["policy"])
-
-    def state(self, found: Any) -> Properties | None:
-        return {"policy": found}
-
-
-def one_of(inputs: Properties, group: str, name: str, *allowed: str) -> list[Problem]:
-    """A problem unless the named text of a group is one of the allowed."""
-    values = inputs.get(group)
-    value = values.get(name) if isinstance(values, dict) else None
-    if isinstance(value, str) and value not in allowed:
-        return [Problem(f"{group}.{name}", f"expected one of {', '.join(map(repr, allowed))}, got {value!r}")]
-    return []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from localcloud.plugins.aws.session import Session
-from localcloud.plugins.codec import Properties
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from localcloud.plugins.aws.session import Session
+    from localcloud.plugins.codec import Properties
 
 
 def get_caller_identity(session: Session, args: Properties) -> Properties:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,8 @@ from localcloud.plugins.codec import CloudError, Properties
 from localcloud.plugins.loopback import require_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from localcloud.plugins.s3 import Client
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from localcloud.plugins.codec import Properties
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from localcloud.plugins.codec import Properties
 
 _IRREGULAR = {
     "id": "ID",

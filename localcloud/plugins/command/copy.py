@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import posixpath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
 from localcloud.plugins.codec import CloudError
-from localcloud.plugins.values import Asset
+
+if TYPE_CHECKING:
+    from localcloud.plugins.values import Asset
 
 
 async def copy(host: asyncssh.SSHClientConnection, source: Asset, destination: str) -> None:

@@ -9,47 +9,45 @@ import re
 import secrets
 import subprocess
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
-from localcloud.plugins.codec import CloudError, Codec, Properties, current_name, current_urn
+from localcloud.plugins.codec import CloudError, Codec, Properties, Work, current_name, current_urn
 from localcloud.plugins.command.session import Session, stdout_logged
 from localcloud.plugins.values import Asset
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 
 class Command(Codec[Session]):
-    token = "command:local:Command"
+    kind = "command:local:Command"
     sdk = "pulumi_command.local.command:Command"
     label = "command"
     replaces = frozenset({"triggers"})
     recomputed = frozenset({"stdout", "stderr", "assets", "archive"})
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
         output: Properties = {"stdout": "", "stderr": ""}
-        if inputs.get("create") is not None:
-            output = execute(session, inputs["create"], inputs, output)
+        if it.inputs.get("create") is not None:
+            output = execute(it.session, it.inputs["create"], it.inputs, output)
         return f"{current_name()}{secrets.token_hex(4)}", output
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        return {}
+    def update(self, it: Work[Session]) -> Any:
+        command = it.inputs["update"] if it.inputs.get("update") is not None else it.inputs.get("create")
+        return execute(it.session, command, it.inputs, it.state) if command is not None else None
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> Any:
-        command = new["update"] if new.get("update") is not None else new.get("create")
-        return execute(session, command, new, old) if command is not None else None
-
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        if state.get("delete") is not None:
-            execute(session, state["delete"], state, state)
+    def delete(self, it: Work[Session]) -> None:
+        if it.state.get("delete") is not None:
+            execute(it.session, it.state["delete"], it.state, it.state)
 
 
 def execute(session: Session, command: str, given: Properties, previous: Properties) -> Properties:
     """Run a command here and collect what it printed and the files it was to leave."""
     directory = Path(given.get("dir") or Path.cwd())
     arguments = [*(given.get("interpreter") or ["/bin/sh", "-c"]), command]
-    shown, log = stdout_logged(given.get("logging")), partial(session.log.info, current_urn())
-    both = bytearray()
+    quoted = json.dumps(command, ensure_ascii=False)
     try:
         process = subprocess.Popen(
             arguments,
@@ -60,18 +58,30 @@ def execute(session: Session, command: str, given: Properties, previous: Propert
             stderr=subprocess.PIPE,
         )
     except OSError as error:
-        raise CloudError(f"{error}: running {json.dumps(command, ensure_ascii=False)}") from error
-    streams = [
-        _Stream(process.stdout, both, log if shown.stdout else None),
-        _Stream(process.stderr, both, log if shown.stderr else None),
-    ]
-    _feed(process.stdin, given.get("stdin") or "")
-    stdout, stderr = (stream.text() for stream in streams)
-    if status := process.wait():
+        raise CloudError(f"{error}: running {quoted}") from error
+    stdout, stderr, both = _talk(process, given, partial(session.log.info, current_urn()))
+    if status := process.returncode:
         reason = f"exit status {status}" if status > 0 else f"signal: {-status}"
-        quoted = json.dumps(command, ensure_ascii=False)
-        raise CloudError(f"{reason}: running {quoted}:\n{both.decode(errors='replace')}")
+        raise CloudError(f"{reason}: running {quoted}:\n{both}")
     return {"stdout": stdout, "stderr": stderr, **_files(directory, given)}
+
+
+def _talk(process: subprocess.Popen[bytes], given: Properties, log: Callable[[str], None]) -> tuple[str, str, str]:
+    """Give a process its input and read its two streams to their ends: each, and both as they came."""
+    shown, both = stdout_logged(given.get("logging")), bytearray()
+    with process:
+        streams = [
+            _Stream(process.stdout or (), both, log if shown.stdout else None),
+            _Stream(process.stderr or (), both, log if shown.stderr else None),
+        ]
+        try:
+            if process.stdin:
+                with process.stdin:
+                    process.stdin.write((given.get("stdin") or "").encode())
+        except BrokenPipeError:
+            pass  # it has ended without reading: its exit status tells whether that is well
+        stdout, stderr = (stream.text() for stream in streams)
+    return stdout, stderr, both.decode(errors="replace")
 
 
 def run(session: Session, args: Properties) -> Properties:
@@ -93,13 +103,13 @@ def _environment(given: Properties, previous: Properties) -> dict[str, str]:
 class _Stream(threading.Thread):
     """Read one stream of a process to its end, line by line."""
 
-    def __init__(self, stream: IO[bytes] | None, both: bytearray, log: Callable[[str], None] | None) -> None:
+    def __init__(self, lines: Iterable[bytes], both: bytearray, log: Callable[[str], None] | None) -> None:
         super().__init__(daemon=True)
-        self._stream, self._both, self._log, self._own = stream, both, log, bytearray()
+        self._lines, self._both, self._log, self._own = lines, both, log, bytearray()
         self.start()
 
     def run(self) -> None:
-        for line in self._stream or ():
+        for line in self._lines:
             self._own.extend(line)
             self._both.extend(line)
             if self._log:
@@ -108,16 +118,6 @@ class _Stream(threading.Thread):
     def text(self) -> str:
         self.join()
         return self._own.decode(errors="replace").removesuffix("\n")
-
-
-def _feed(stream: IO[bytes] | None, text: str) -> None:
-    if stream is None:
-        return
-    try:
-        with stream:
-            stream.write(text.encode())
-    except BrokenPipeError:
-        return  # the command has ended without reading: its exit status tells whether that is well
 
 
 def _files(directory: Path, given: Properties) -> Properties:

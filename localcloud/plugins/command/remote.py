@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncssh
-
-from localcloud.plugins.codec import CloudError, Codec, Properties, current_name, current_urn
+from localcloud.plugins.codec import CloudError, Codec, Properties, Work, current_name, current_urn
 from localcloud.plugins.command import ssh
 from localcloud.plugins.command.copy import copy
 from localcloud.plugins.command.session import Session, stdout_logged
 from localcloud.plugins.schema import Problem
 from localcloud.plugins.values import Asset
+
+if TYPE_CHECKING:
+    import asyncssh
 
 _REFUSED = (
     "Unable to set '{}'. This only works if your SSH server is configured to accept these variables via AcceptEnv. "
@@ -35,33 +36,29 @@ class _Remote(Codec[Session]):
         nested = {"proxy": {**ssh.DEFAULTS, **proxy}} if isinstance(proxy, dict) else {}
         return {**inputs, "connection": {**ssh.DEFAULTS, **connection, **nested}}
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        """Nothing is read: what a command did to a host cannot be seen from outside."""
-        return {}
-
 
 class Command(_Remote):
-    token = "command:remote:Command"
+    kind = "command:remote:Command"
     sdk = "pulumi_command.remote.command:Command"
     label = "command"
     required = frozenset({"connection"})
     recomputed = frozenset({"stdout", "stderr"})
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
         output = {"stdout": "", "stderr": ""}
-        if inputs.get("create") is not None:
-            output = self._execute(session, inputs["create"], inputs, output)
+        if it.inputs.get("create") is not None:
+            output = self._execute(it.session, it.inputs["create"], it.inputs, output)
         return f"{current_name()}{secrets.token_hex(4)}", output
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> Any:
+    def update(self, it: Work[Session]) -> Any:
         """Any change runs `update`, or without it `create` again."""
-        command = new["update"] if new.get("update") is not None else new.get("create")
-        return self._execute(session, command, new, old) if command is not None else None
+        command = it.inputs["update"] if it.inputs.get("update") is not None else it.inputs.get("create")
+        return self._execute(it.session, command, it.inputs, it.state) if command is not None else None
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
+    def delete(self, it: Work[Session]) -> None:
         """With what the state says: the old command, address and key."""
-        if state.get("delete") is not None:
-            self._execute(session, state["delete"], state, state)
+        if it.state.get("delete") is not None:
+            self._execute(it.session, it.state["delete"], it.state, it.state)
 
     @staticmethod
     def _execute(session: Session, command: str, given: Properties, previous: Properties) -> Properties:
@@ -108,7 +105,7 @@ async def _environment(
 
 
 class CopyToRemote(_Remote):
-    token = "command:remote:CopyToRemote"
+    kind = "command:remote:CopyToRemote"
     sdk = "pulumi_command.remote.copy_to_remote:CopyToRemote"
     label = "copy"
     required = frozenset({"connection", "remotePath", "source"})
@@ -124,16 +121,16 @@ class CopyToRemote(_Remote):
             return [Problem("asset", "asset must be a path-based file asset or a text asset")]
         return []
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        self._copy(session, inputs)
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        self._copy(it.session, it.inputs)
         return secrets.token_hex(4), {}
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
+    def update(self, it: Work[Session]) -> None:
         """Only another content or place is copied: another host alone is not."""
-        if changed & {"source", "remotePath"}:
-            self._copy(session, new)
+        if it.changed & {"source", "remotePath"}:
+            self._copy(it.session, it.inputs)
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
+    def delete(self, it: Work[Session]) -> None:
         """The files stay on the host."""
 
     @staticmethod

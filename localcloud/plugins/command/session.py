@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from localcloud.plugins.codec import Properties
+if TYPE_CHECKING:
+    from localcloud.plugins.codec import Properties
 
 
 class Log(Protocol):

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
 
 from localcloud.plugins.codec import CloudError, Properties
 from localcloud.plugins.loopback import require_private
+
+if TYPE_CHECKING:
+    import threading
 
 Result = TypeVar("Result")
 Log = Callable[[str], None]
@@ -130,7 +132,7 @@ def _describe(error: Exception) -> str:
 
 async def accepted(host: asyncssh.SSHClientConnection, name: str, value: str) -> bool:
     """Whether the server lets this variable through (`AcceptEnv`): it does not say so, it must be tried."""
-    result = await host.run(f"printenv {name}", env={name: value}, encoding="utf-8")
+    result = await host.run(f"printenv {name}", env={name: value}, stdin=asyncssh.DEVNULL)
     return str(result.stdout).removesuffix("\n") == value
 
 
@@ -156,10 +158,12 @@ async def run(host: asyncssh.SSHClientConnection, job: Job) -> Output:
             await asyncio.to_thread(lines.add, chunk)
         await asyncio.to_thread(lines.end)
 
+    feeding = asyncio.create_task(feed())
     await asyncio.gather(
-        feed(), collect(process.stdout, stdout, job.log_stdout), collect(process.stderr, stderr, job.log_stderr)
+        collect(process.stdout, stdout, job.log_stdout), collect(process.stderr, stderr, job.log_stderr)
     )
     await process.wait_closed()
+    feeding.cancel()
     return Output(_text(stdout), _text(stderr), _failure(process, both))
 
 

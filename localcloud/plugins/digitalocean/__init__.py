@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcloud.plugins.base import StandIn
-from localcloud.plugins.digitalocean import account, compute, network, session, spaces
+from localcloud.plugins.digitalocean import account, compute, dns, network, session, spaces
 from localcloud.plugins.digitalocean.functions import FUNCTIONS
 
 PACKAGES = ("pulumi_digitalocean",)
@@ -15,8 +15,8 @@ CODECS = [
     account.Tag(),
     compute.Droplet(),
     compute.DropletSnapshot(),
-    network.DnsRecord(),
-    network.Domain(),
+    dns.DnsRecord(),
+    dns.Domain(),
     network.Firewall(),
     network.ReservedIp(),
     network.ReservedIpAssignment(),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from localcloud.plugins.api import ApiError, wait_for
-from localcloud.plugins.codec import CloudError, Codec, Properties
+from localcloud.plugins.codec import CloudError, Codec, Properties, Work
 from localcloud.plugins.digitalocean.rest import Rest
 from localcloud.plugins.digitalocean.session import Session
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 
 class SshKey(Rest):
-    token = "digitalocean:index/sshKey:SshKey"
+    kind = "digitalocean:index/sshKey:SshKey"
     sdk = "pulumi_digitalocean.ssh_key:SshKey"
     label = "SSH key"
     path, root = "/v2/account/keys", "ssh_key"
@@ -24,12 +26,12 @@ class SshKey(Rest):
         found = super().canonical(value, name)
         return found.strip() if name == "publicKey" and isinstance(found, str) else found
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        session.api.put(f"{self.path}/{resource_id}", {"name": new["name"]})
+    def update(self, it: Work[Session]) -> None:
+        it.session.api.put(f"{self.path}/{it.id}", {"name": it.inputs["name"]})
 
 
 class Tag(Rest):
-    token = "digitalocean:index/tag:Tag"
+    kind = "digitalocean:index/tag:Tag"
     sdk = "pulumi_digitalocean.tag:Tag"
     label = "tag"
     path, root, id_field = "/v2/tags", "tag", "name"
@@ -49,7 +51,7 @@ class Tag(Rest):
 
 
 class Project(Rest):
-    token = "digitalocean:index/project:Project"
+    kind = "digitalocean:index/project:Project"
     sdk = "pulumi_digitalocean.project:Project"
     label = "Project"
     path, root = "/v2/projects", "project"
@@ -59,17 +61,17 @@ class Project(Rest):
     defaults: ClassVar[Mapping[str, Any]] = {"description": "", "environment": "", "purpose": "Web Application"}
     wire: ClassVar[Mapping[str, str | None]] = {"resources": None, "isDefault": None}
 
-    def settle(self, session: Session, resource_id: str, inputs: Properties) -> None:
-        if inputs.get("resources"):
-            assign(session, resource_id, inputs["resources"])
-        if inputs.get("isDefault"):
-            self._patch(session, resource_id, inputs)
+    def settle(self, it: Work[Session]) -> None:
+        if it.inputs.get("resources"):
+            assign(it.session, it.id, it.inputs["resources"])
+        if it.inputs.get("isDefault"):
+            self._patch(it.session, it.id, it.inputs)
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        found = super().read(session, resource_id, state)
+    def read(self, it: Work[Session]) -> Properties | None:
+        found = super().read(it)
         if found is None:
             return None
-        resources = [item["urn"] for item in session.api.pages(f"{self.path}/{resource_id}/resources", "resources")]
+        resources = [item["urn"] for item in it.session.api.pages(f"{self.path}/{it.id}/resources", "resources")]
         return {**found, "resources": resources}
 
     def state(self, item: Mapping[str, Any]) -> Properties:
@@ -77,28 +79,28 @@ class Project(Rest):
         purpose = str(found.get("purpose", "")).removeprefix("Other: ")
         return {**found, "purpose": purpose, "isDefault": bool(item.get("is_default"))}
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        self._patch(session, resource_id, new)
-        if "resources" in changed:
-            before, after = set(old.get("resources") or []), set(new.get("resources") or [])
-            assign_default(session, before - after)
-            assign(session, resource_id, after - before)
+    def update(self, it: Work[Session]) -> None:
+        self._patch(it.session, it.id, it.inputs)
+        if "resources" in it.changed:
+            before, after = set(it.state.get("resources") or []), set(it.inputs.get("resources") or [])
+            assign_default(it.session, before - after)
+            assign(it.session, it.id, after - before)
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
+    def delete(self, it: Work[Session]) -> None:
         """Its resources go to the default project; the API may take a moment to see that it is empty."""
-        if state.get("resources"):
-            assign_default(session, state["resources"])
+        if it.state.get("resources"):
+            assign_default(it.session, it.state["resources"])
 
         def refused() -> bool:
             try:
-                session.api.delete(f"{self.path}/{resource_id}")
+                it.session.api.delete(f"{self.path}/{it.id}")
             except ApiError as error:
                 if error.status != 412 or "cannot delete a project with resources" not in error.message:
                     raise
                 return True
             return False
 
-        wait_for(refused, lambda again: not again, "waiting for the project to be empty", session.cancelled, 180)
+        wait_for(refused, lambda again: not again, "waiting for the project to be empty", it.session.cancelled, 180)
 
     def _patch(self, session: Session, resource_id: str, inputs: Properties) -> None:
         body = {**self.body({**self.defaults, **inputs}), "is_default": bool(inputs.get("isDefault"))}
@@ -106,36 +108,36 @@ class Project(Rest):
 
 
 class ProjectResources(Codec[Session]):
-    token = "digitalocean:index/projectResources:ProjectResources"
+    kind = "digitalocean:index/projectResources:ProjectResources"
     sdk = "pulumi_digitalocean.project_resources:ProjectResources"
     label = "project resources"
     required = frozenset({"project", "resources"})
     replaces = frozenset({"project"})
     sets = frozenset({"resources"})
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        project = inputs["project"]
-        if session.api.find(f"/v2/projects/{project}") is None:
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        project = it.inputs["project"]
+        if it.session.api.find(f"/v2/projects/{project}") is None:
             raise CloudError(f"there is no project {project}")
-        assign(session, project, inputs["resources"])
+        assign(it.session, project, it.inputs["resources"])
         return project, {}
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
+    def read(self, it: Work[Session]) -> Properties | None:
         """Only the resources that the program names: others may be there too."""
-        if session.api.find(f"/v2/projects/{resource_id}") is None:
+        if it.session.api.find(f"/v2/projects/{it.id}") is None:
             return None
-        there = [item["urn"] for item in session.api.pages(f"/v2/projects/{resource_id}/resources", "resources")]
-        wanted = state.get("resources")
-        return {"project": resource_id, "resources": [urn for urn in there if wanted is None or urn in wanted]}
+        there = [item["urn"] for item in it.session.api.pages(f"/v2/projects/{it.id}/resources", "resources")]
+        wanted = it.state.get("resources")
+        return {"project": it.id, "resources": [urn for urn in there if wanted is None or urn in wanted]}
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        before, after = set(old.get("resources") or []), set(new["resources"])
-        assign_default(session, before - after)
-        assign(session, resource_id, after - before)
+    def update(self, it: Work[Session]) -> None:
+        before, after = set(it.state.get("resources") or []), set(it.inputs["resources"])
+        assign_default(it.session, before - after)
+        assign(it.session, it.id, after - before)
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        if session.api.find(f"/v2/projects/{resource_id}") is not None:
-            assign_default(session, state.get("resources") or [])
+    def delete(self, it: Work[Session]) -> None:
+        if it.session.api.find(f"/v2/projects/{it.id}") is not None:
+            assign_default(it.session, it.state.get("resources") or [])
 
 
 def assign(session: Session, project: str, urns: Iterable[str]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from localcloud.plugins.api import ApiError, wait_for
-from localcloud.plugins.codec import CloudError, Codec, Properties
+from localcloud.plugins.codec import CloudError, Codec, Properties, Work
+from localcloud.plugins.digitalocean.actions import act, retag, wait_action, wait_droplet, wait_state
 from localcloud.plugins.digitalocean.session import Session
 from localcloud.plugins.schema import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _FEATURES = {
     "backups": "backups",
@@ -19,7 +22,7 @@ _FEATURES = {
 
 
 class Droplet(Codec[Session]):
-    token = "digitalocean:index/droplet:Droplet"
+    kind = "digitalocean:index/droplet:Droplet"
     sdk = "pulumi_digitalocean.droplet:Droplet"
     label = "droplet"
     required = frozenset({"image", "size"})
@@ -43,12 +46,12 @@ class Droplet(Codec[Session]):
             return [Problem("backupPolicy", "backupPolicy needs backups to be true")]
         return []
 
-    def replaced_by(self, old: Properties, new: Properties, changed: set[str]) -> set[str]:
+    def replaced_by(self, old: Properties, new: Properties, changed: frozenset[str]) -> frozenset[str]:
         found = super().replaced_by(old, new, changed)
         return found | {"ipv6"} if "ipv6" in changed and old.get("ipv6") else found
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        given = {**self.defaults, **inputs}
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        given = {**self.defaults, **it.inputs}
         body: dict[str, Any] = {
             "name": given["name"],
             "region": given.get("region", ""),
@@ -68,50 +71,50 @@ class Droplet(Codec[Session]):
             "public_networking": given.get("publicNetworking"),
         }
         kept = {key: value for key, value in body.items() if value is not None or key == "ssh_keys"}
-        return str(session.api.post("/v2/droplets", kept)["droplet"]["id"]), {}
+        return str(it.session.api.post("/v2/droplets", kept)["droplet"]["id"]), {}
 
-    def settle(self, session: Session, resource_id: str, inputs: Properties) -> None:
-        wait_state(session, resource_id, {"new"}, "active")
+    def settle(self, it: Work[Session]) -> None:
+        wait_state(it.session, it.id, {"new"}, "active")
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        answer = session.api.find(f"/v2/droplets/{resource_id}")
+    def read(self, it: Work[Session]) -> Properties | None:
+        answer = it.session.api.find(f"/v2/droplets/{it.id}")
         return None if answer is None else droplet_state(answer["droplet"])
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
+    def update(self, it: Work[Session]) -> None:
         """In the real plugin's order: size, name, backups and their policy, IPv6, tags, volumes."""
-        if "size" in changed:
-            _resize(session, resource_id, new["size"], disk=new.get("resizeDisk", True))
-        if "name" in changed:
-            act(session, resource_id, {"type": "rename", "name": new["name"]}, wait=False)
-            _wait(session, resource_id, lambda item: item["name"] == new["name"], "waiting for the new name")
-        _update_backups(session, resource_id, new, changed)
-        if "ipv6" in changed and new.get("ipv6"):
-            act(session, resource_id, {"type": "enable_ipv6"}, wait=False)
-            _wait(session, resource_id, lambda item: "ipv6" in item["features"], "waiting for IPv6")
-        if "tags" in changed:
-            retag(session, resource_id, "droplet", old.get("tags") or [], new.get("tags") or [])
-        if "volumeIds" in changed:
-            _reattach(session, resource_id, old.get("volumeIds") or [], new.get("volumeIds") or [])
+        if "size" in it.changed:
+            _resize(it.session, it.id, it.inputs["size"], disk=it.inputs.get("resizeDisk", True))
+        if "name" in it.changed:
+            act(it.session, it.id, {"type": "rename", "name": it.inputs["name"]}, wait=False)
+            wait_droplet(it.session, it.id, lambda item: item["name"] == it.inputs["name"], "waiting for the new name")
+        _update_backups(it.session, it.id, it.inputs, it.changed)
+        if "ipv6" in it.changed and it.inputs.get("ipv6"):
+            act(it.session, it.id, {"type": "enable_ipv6"}, wait=False)
+            wait_droplet(it.session, it.id, lambda item: "ipv6" in item["features"], "waiting for IPv6")
+        if "tags" in it.changed:
+            retag(it.session, it.id, "droplet", it.state.get("tags") or [], it.inputs.get("tags") or [])
+        if "volumeIds" in it.changed:
+            _reattach(it.session, it.id, it.state.get("volumeIds") or [], it.inputs.get("volumeIds") or [])
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
+    def delete(self, it: Work[Session]) -> None:
         """Wait until nothing else is going on, remove it, and wait until it is gone."""
-        if session.api.find(f"/v2/droplets/{resource_id}") is None:
+        if it.session.api.find(f"/v2/droplets/{it.id}") is None:
             return
-        _wait(session, resource_id, lambda item: not item["locked"], "waiting for the droplet to be unlocked")
-        if state.get("gracefulShutdown"):
-            act(session, resource_id, {"type": "shutdown"}, wait=False)
-            wait_state(session, resource_id, {"active"}, "off")
-        _reattach(session, resource_id, state.get("volumeIds") or [], [])
+        wait_droplet(it.session, it.id, lambda item: not item["locked"], "waiting for the droplet to be unlocked")
+        if it.state.get("gracefulShutdown"):
+            act(it.session, it.id, {"type": "shutdown"}, wait=False)
+            wait_state(it.session, it.id, {"active"}, "off")
+        _reattach(it.session, it.id, it.state.get("volumeIds") or [], [])
         try:
-            session.api.delete(f"/v2/droplets/{resource_id}")
+            it.session.api.delete(f"/v2/droplets/{it.id}")
         except ApiError as error:
             if error.status != 404:
                 raise
         wait_for(
-            lambda: session.api.find(f"/v2/droplets/{resource_id}"),
+            lambda: it.session.api.find(f"/v2/droplets/{it.id}"),
             lambda found: found is None,
-            f"waiting for droplet {resource_id} to be gone",
-            session.cancelled,
+            f"waiting for droplet {it.id} to be gone",
+            it.session.cancelled,
             60,
         )
 
@@ -148,24 +151,24 @@ def droplet_state(item: Mapping[str, Any]) -> Properties:
 
 
 class DropletSnapshot(Codec[Session]):
-    token = "digitalocean:index/dropletSnapshot:DropletSnapshot"
+    kind = "digitalocean:index/dropletSnapshot:DropletSnapshot"
     sdk = "pulumi_digitalocean.droplet_snapshot:DropletSnapshot"
     label = "Droplet Snapshot"
     required = frozenset({"dropletId"})
     replaces = frozenset({"dropletId", "name"})
     autoname = "name"
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        body = {"type": "snapshot", "name": inputs["name"]}
-        action = act(session, inputs["dropletId"], body)
-        answer = session.api.get(f"/v2/droplets/{action['resource_id']}/snapshots?per_page=200")
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        body = {"type": "snapshot", "name": it.inputs["name"]}
+        action = act(it.session, it.inputs["dropletId"], body)
+        answer = it.session.api.get(f"/v2/droplets/{action['resource_id']}/snapshots?per_page=200")
         for snapshot in answer["snapshots"]:
             if snapshot["created_at"][:19] == action["started_at"][:19]:
                 return str(snapshot["id"]), {}
         raise CloudError("Could not locate the Droplet Snapshot")
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        answer = session.api.find(f"/v2/snapshots/{resource_id}")
+    def read(self, it: Work[Session]) -> Properties | None:
+        answer = it.session.api.find(f"/v2/snapshots/{it.id}")
         if answer is None:
             return None
         item = answer["snapshot"]
@@ -178,57 +181,8 @@ class DropletSnapshot(Codec[Session]):
             "size": item.get("size_gigabytes"),
         }
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        session.api.delete(f"/v2/snapshots/{resource_id}")
-
-
-def act(session: Session, droplet_id: str, body: Properties, *, wait: bool = True) -> Any:
-    """Start an action of a droplet and, if told so, wait for its end; the answer to the start."""
-    action = session.api.post(f"/v2/droplets/{droplet_id}/actions", body)["action"]
-    if wait:
-        wait_action(session, action["id"], f"{body['type']} of droplet {droplet_id}")
-    return action
-
-
-def wait_action(session: Session, action_id: int, what: str) -> None:
-    """Wait until an action has an end; raises CloudError if it failed."""
-    done = wait_for(
-        lambda: session.api.get(f"/v2/actions/{action_id}")["action"],
-        lambda action: action.get("completed_at") is not None or action["status"] == "errored",
-        what,
-        session.cancelled,
-        3600,
-    )
-    if done["status"] == "errored":
-        raise CloudError(f"{what}: unexpected state 'errored', wanted target 'completed'")
-
-
-def wait_state(session: Session, droplet_id: str, pending: set[str], target: str) -> None:
-    """Wait until a droplet is unlocked and in a state; raises CloudError for any state that is not on the way."""
-
-    def status() -> str:
-        answer = session.api.find(f"/v2/droplets/{droplet_id}")
-        return "locked" if answer is None or answer["droplet"]["locked"] else answer["droplet"]["status"]
-
-    waiting = pending | {"locked"}
-    what = f"waiting for droplet {droplet_id} to be {target}"
-    found = wait_for(status, lambda now: now not in waiting, what, session.cancelled)
-    if found != target:
-        raise CloudError(f"unexpected state '{found}', wanted target '{target}' (droplet {droplet_id})")
-
-
-def retag(session: Session, resource_id: str, kind: str, old: list[str], new: list[str]) -> None:
-    """Take away and add tags, which have a life of their own in the API."""
-    body = {"resources": [{"resource_id": resource_id, "resource_type": kind}]}
-    for tag in sorted(set(old) - set(new)):
-        session.api.delete(f"/v2/tags/{tag}/resources", body)
-    for tag in sorted(set(new) - set(old)):
-        session.api.post("/v2/tags", {"name": tag})
-        session.api.post(f"/v2/tags/{tag}/resources", body)
-
-
-def _wait(session: Session, droplet_id: str, done: Any, what: str) -> None:
-    wait_for(lambda: session.api.get(f"/v2/droplets/{droplet_id}")["droplet"], done, what, session.cancelled)
+    def delete(self, it: Work[Session]) -> None:
+        it.session.api.delete(f"/v2/snapshots/{it.id}")
 
 
 def _resize(session: Session, droplet_id: str, size: str, *, disk: bool) -> None:
@@ -246,7 +200,7 @@ def _resize(session: Session, droplet_id: str, size: str, *, disk: bool) -> None
         wait_state(session, droplet_id, {"off"}, "active")
 
 
-def _update_backups(session: Session, droplet_id: str, new: Properties, changed: set[str]) -> None:
+def _update_backups(session: Session, droplet_id: str, new: Properties, changed: frozenset[str]) -> None:
     policy = {"backup_policy": new["backupPolicy"]} if new.get("backupPolicy") else {}
     if "backups" in changed and new.get("backups"):
         act(session, droplet_id, {"type": "enable_backups", **policy})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localcloud.plugins.codec import CloudError, Properties
 from localcloud.plugins.digitalocean.compute import droplet_state
 from localcloud.plugins.digitalocean.rest import camel, snake
-from localcloud.plugins.digitalocean.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from localcloud.plugins.digitalocean.session import Session
 
 
 def get_account(session: Session, _: Properties) -> Properties:

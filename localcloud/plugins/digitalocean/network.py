@@ -1,19 +1,21 @@
-"""VPC, firewall, reserved IP, domain and DNS record."""
+"""VPC, firewall, reserved IP."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from localcloud.plugins.api import ApiError, wait_for
-from localcloud.plugins.codec import CloudError, Codec, Properties
+from localcloud.plugins.codec import CloudError, Codec, Properties, Work
 from localcloud.plugins.digitalocean.rest import Rest, camel, snake
 from localcloud.plugins.digitalocean.session import Session
 from localcloud.plugins.schema import Problem
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class Vpc(Rest):
-    token = "digitalocean:index/vpc:Vpc"
+    kind = "digitalocean:index/vpc:Vpc"
     sdk = "pulumi_digitalocean.vpc:Vpc"
     label = "VPC"
     path, root = "/v2/vpcs", "vpc"
@@ -23,16 +25,20 @@ class Vpc(Rest):
     autoname = "name"
     wire: ClassVar[Mapping[str, str | None]] = {"vpcUrn": "urn"}
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        body = {"name": new["name"], "description": new.get("description", ""), "default": old.get("default", False)}
-        session.api.put(f"{self.path}/{resource_id}", body)
+    def update(self, it: Work[Session]) -> None:
+        body = {
+            "name": it.inputs["name"],
+            "description": it.inputs.get("description", ""),
+            "default": it.state.get("default", False),
+        }
+        it.session.api.put(f"{self.path}/{it.id}", body)
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
+    def delete(self, it: Work[Session]) -> None:
         """Members that are just leaving make the API refuse for a while."""
 
         def refusal() -> ApiError | None:
             try:
-                session.api.delete(f"{self.path}/{resource_id}")
+                it.session.api.delete(f"{self.path}/{it.id}")
             except ApiError as error:
                 if error.status not in {403, 409}:
                     raise
@@ -42,14 +48,14 @@ class Vpc(Rest):
         last: list[ApiError | None] = []
         try:
             wait_for(
-                lambda: last.append(refusal()) or last[-1], lambda error: error is None, "", session.cancelled, 120
+                lambda: last.append(refusal()) or last[-1], lambda error: error is None, "", it.session.cancelled, 120
             )
         except CloudError as error:
             raise (last[-1] if last and last[-1] else error) from error
 
 
 class Firewall(Rest):
-    token = "digitalocean:index/firewall:Firewall"
+    kind = "digitalocean:index/firewall:Firewall"
     sdk = "pulumi_digitalocean.firewall:Firewall"
     label = "firewall"
     path, root = "/v2/firewalls", "firewall"
@@ -111,23 +117,23 @@ def _rule_state(rule: Mapping[str, Any], peer: str) -> Properties:
 
 
 class ReservedIp(Codec[Session]):
-    token = "digitalocean:index/reservedIp:ReservedIp"
+    kind = "digitalocean:index/reservedIp:ReservedIp"
     sdk = "pulumi_digitalocean.reserved_ip:ReservedIp"
     label = "reserved IP"
     required = frozenset({"region"})
     replaces = frozenset({"region"})
     ignore_case = frozenset({"region"})
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        answer = session.api.post("/v2/reserved_ips", {"region": inputs["region"]})
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        answer = it.session.api.post("/v2/reserved_ips", {"region": it.inputs["region"]})
         return answer["reserved_ip"]["ip"], {}
 
-    def settle(self, session: Session, resource_id: str, inputs: Properties) -> None:
-        if inputs.get("dropletId"):
-            assign(session, resource_id, inputs["dropletId"])
+    def settle(self, it: Work[Session]) -> None:
+        if it.inputs.get("dropletId"):
+            assign(it.session, it.id, it.inputs["dropletId"])
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        answer = session.api.find(f"/v2/reserved_ips/{resource_id}")
+    def read(self, it: Work[Session]) -> Properties | None:
+        answer = it.session.api.find(f"/v2/reserved_ips/{it.id}")
         if answer is None:
             return None
         item = answer["reserved_ip"]
@@ -139,43 +145,43 @@ class ReservedIp(Codec[Session]):
         }
         return {**found, "dropletId": droplet["id"]} if droplet else found
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        if "dropletId" in changed and new.get("dropletId"):
-            assign(session, resource_id, new["dropletId"])
-        elif "dropletId" in changed:
-            act(session, resource_id, {"type": "unassign"})
+    def update(self, it: Work[Session]) -> None:
+        if "dropletId" in it.changed and it.inputs.get("dropletId"):
+            assign(it.session, it.id, it.inputs["dropletId"])
+        elif "dropletId" in it.changed:
+            act(it.session, it.id, {"type": "unassign"})
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        if state.get("dropletId"):
+    def delete(self, it: Work[Session]) -> None:
+        if it.state.get("dropletId"):
             try:
-                act(session, resource_id, {"type": "unassign"})
+                act(it.session, it.id, {"type": "unassign"})
             except ApiError as error:
                 if error.status != 422:
                     raise
-        session.api.delete(f"/v2/reserved_ips/{resource_id}")
+        it.session.api.delete(f"/v2/reserved_ips/{it.id}")
 
 
 class ReservedIpAssignment(Codec[Session]):
-    token = "digitalocean:index/reservedIpAssignment:ReservedIpAssignment"
+    kind = "digitalocean:index/reservedIpAssignment:ReservedIpAssignment"
     sdk = "pulumi_digitalocean.reserved_ip_assignment:ReservedIpAssignment"
     label = "reserved IP assignment"
     required = frozenset({"dropletId", "ipAddress"})
     replaces = frozenset({"dropletId", "ipAddress"})
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        assign(session, inputs["ipAddress"], inputs["dropletId"])
-        return f"{inputs['dropletId']}-{inputs['ipAddress']}", {}
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        assign(it.session, it.inputs["ipAddress"], it.inputs["dropletId"])
+        return f"{it.inputs['dropletId']}-{it.inputs['ipAddress']}", {}
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        droplet_id, _, address = resource_id.partition("-")
-        if self._holder(session, address) != int(droplet_id):
+    def read(self, it: Work[Session]) -> Properties | None:
+        droplet_id, _, address = it.id.partition("-")
+        if self._holder(it.session, address) != int(droplet_id):
             return None
         return {"dropletId": int(droplet_id), "ipAddress": address}
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
+    def delete(self, it: Work[Session]) -> None:
         """Leave the address alone when it has moved to another droplet: its replacement was made first."""
-        if self._holder(session, state["ipAddress"]) == state["dropletId"]:
-            act(session, state["ipAddress"], {"type": "unassign"})
+        if self._holder(it.session, it.state["ipAddress"]) == it.state["dropletId"]:
+            act(it.session, it.state["ipAddress"], {"type": "unassign"})
 
     @staticmethod
     def _holder(session: Session, address: str) -> int | None:
@@ -206,58 +212,3 @@ def act(session: Session, address: str, body: Properties) -> None:
     )
     if done["status"] != "completed":
         raise CloudError(f"unexpected state '{done['status']}', wanted target 'completed' ({body['type']} {address})")
-
-
-class Domain(Rest):
-    token = "digitalocean:index/domain:Domain"
-    sdk = "pulumi_digitalocean.domain:Domain"
-    label = "Domain"
-    path, root, id_field = "/v2/domains", "domain", "name"
-    required = frozenset({"name"})
-    replaces = frozenset({"name", "ipAddress"})
-    autoname = "name"
-    wire: ClassVar[Mapping[str, str | None]] = {"domainUrn": None}
-
-    def state(self, item: Mapping[str, Any]) -> Properties:
-        return {**super().state(item), "domainUrn": f"do:domain:{item['name']}"}
-
-
-class DnsRecord(Rest):
-    token = "digitalocean:index/dnsRecord:DnsRecord"
-    sdk = "pulumi_digitalocean.dns_record:DnsRecord"
-    label = "record"
-    root = "domain_record"
-    required = frozenset({"domain", "type", "value"})
-    replaces = frozenset({"domain", "type"})
-    autoname = "name"
-    wire: ClassVar[Mapping[str, str | None]] = {"value": "data", "domain": None, "fqdn": None}
-
-    def body(self, inputs: Properties) -> dict[str, Any]:
-        zeros = {"priority": 0, "port": 0, "weight": 0, "flags": 0}
-        return {**zeros, **super().body(inputs)}
-
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        answer = session.api.post(f"/v2/domains/{inputs['domain']}/records", self.body(inputs))
-        return str(answer[self.root]["id"]), {}
-
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        answer = session.api.find(f"/v2/domains/{state['domain']}/records/{resource_id}")
-        if answer is None:
-            return None
-        item = answer[self.root]
-        found = {name: value for name, value in self.state(item).items() if value != 0}
-        if item["type"] in {"CNAME", "MX", "NS", "SRV", "CAA"} and item["data"] != "@" and item.get("tag") != "iodef":
-            found["value"] = f"{item['data']}."
-        host = state["domain"] if item["name"] == "@" else f"{item['name']}.{state['domain']}"
-        return {**found, "fqdn": host}
-
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        body = {key: value for key, value in self.body(new).items() if key != "type"}
-        session.api.put(f"/v2/domains/{new['domain']}/records/{resource_id}", body)
-
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        try:
-            session.api.delete(f"/v2/domains/{state['domain']}/records/{resource_id}")
-        except ApiError as error:
-            if error.status != 404:
-                raise

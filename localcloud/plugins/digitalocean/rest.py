@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from localcloud.plugins import schema
-from localcloud.plugins.codec import Codec, Properties
+from localcloud.plugins.codec import Codec, Properties, Work
 from localcloud.plugins.digitalocean.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def snake(name: str) -> str:
@@ -47,19 +49,16 @@ class Rest(Codec[Session]):
                 found[name] = item[wire]
         return found
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        answer = session.api.post(self.path, self.body({**self.defaults, **inputs}))
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        answer = it.session.api.post(self.path, self.body({**self.defaults, **it.inputs}))
         return str(answer[self.root][self.id_field]), {}
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        del state
-        answer = session.api.find(f"{self.path}/{resource_id}")
+    def read(self, it: Work[Session]) -> Properties | None:
+        answer = it.session.api.find(f"{self.path}/{it.id}")
         return None if answer is None else self.state(answer[self.root])
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> Any:
-        del old, changed
-        session.api.put(f"{self.path}/{resource_id}", self.body({**self.defaults, **new}))
+    def update(self, it: Work[Session]) -> Any:
+        it.session.api.put(f"{self.path}/{it.id}", self.body({**self.defaults, **it.inputs}))
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        del state
-        session.api.delete(f"{self.path}/{resource_id}")
+    def delete(self, it: Work[Session]) -> None:
+        it.session.api.delete(f"{self.path}/{it.id}")

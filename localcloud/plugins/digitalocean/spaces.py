@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from localcloud.plugins.api import wait_for
-from localcloud.plugins.codec import Codec, Properties
+from localcloud.plugins.codec import Codec, Properties, Work
 from localcloud.plugins.digitalocean.rest import Rest
 from localcloud.plugins.digitalocean.session import Session
 from localcloud.plugins.schema import Problem
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class SpacesKey(Rest):
-    token = "digitalocean:index/spacesKey:SpacesKey"
+    kind = "digitalocean:index/spacesKey:SpacesKey"
     sdk = "pulumi_digitalocean.spaces_key:SpacesKey"
     label = "Spaces key"
     path, root, id_field = "/v2/spaces/keys", "key", "access_key"
@@ -24,14 +26,14 @@ class SpacesKey(Rest):
     def body(self, inputs: Properties) -> dict[str, Any]:
         return {"name": inputs["name"], "grants": inputs.get("grants") or []}
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
         """The secret is told here and never again."""
-        key = session.api.post(self.path, self.body(inputs))[self.root]
+        key = it.session.api.post(self.path, self.body(it.inputs))[self.root]
         return key["access_key"], self.state(key)
 
 
 class SpacesBucket(Codec[Session]):
-    token = "digitalocean:index/spacesBucket:SpacesBucket"
+    kind = "digitalocean:index/spacesBucket:SpacesBucket"
     sdk = "pulumi_digitalocean.spaces_bucket:SpacesBucket"
     label = "Spaces bucket"
     replaces = frozenset({"region"})
@@ -46,44 +48,46 @@ class SpacesBucket(Codec[Session]):
             return [Problem("name", f"'{name}' has {len(name)} characters; a bucket name has at most 63")]
         return []
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        session.spaces("create_bucket", Bucket=inputs["name"], ACL="private")
-        return inputs["name"], {}
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        it.session.spaces("create_bucket", Bucket=it.inputs["name"], ACL="private")
+        return it.inputs["name"], {}
 
-    def settle(self, session: Session, resource_id: str, inputs: Properties) -> None:
-        what = f"waiting for bucket {resource_id}"
-        wait_for(lambda: self._head(session, resource_id), lambda found: found is not None, what, session.cancelled, 60)
-        given = {**self.defaults, **inputs}
-        self._apply(session, resource_id, given, {"acl", "versioning", "lifecycleRules", "corsRules"} & set(given))
+    def settle(self, it: Work[Session]) -> None:
+        what = f"waiting for bucket {it.id}"
+        wait_for(lambda: self._head(it.session, it.id), lambda found: found is not None, what, it.session.cancelled, 60)
+        given = {**self.defaults, **it.inputs}
+        self._apply(
+            it.session, it.id, given, frozenset({"acl", "versioning", "lifecycleRules", "corsRules"} & given.keys())
+        )
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        if self._head(session, resource_id) is None:
+    def read(self, it: Work[Session]) -> Properties | None:
+        if self._head(it.session, it.id) is None:
             return None
-        region = state.get("region", self.defaults["region"])
-        versioning = session.spaces("get_bucket_versioning", Bucket=resource_id).get("Status") == "Enabled"
-        rules = session.spaces.find(
-            "get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration", Bucket=resource_id
+        region = it.state.get("region", self.defaults["region"])
+        versioning = it.session.spaces("get_bucket_versioning", Bucket=it.id).get("Status") == "Enabled"
+        rules = it.session.spaces.find(
+            "get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration", Bucket=it.id
         )
         return {
-            "name": resource_id,
+            "name": it.id,
             "region": region,
             "versioning": {"enabled": versioning},
             "lifecycleRules": [_rule_state(rule) for rule in (rules or {}).get("Rules", [])],
-            "bucketUrn": f"do:space:{resource_id}",
-            "bucketDomainName": f"{resource_id}.{region}.digitaloceanspaces.com",
+            "bucketUrn": f"do:space:{it.id}",
+            "bucketDomainName": f"{it.id}.{region}.digitaloceanspaces.com",
             "endpoint": f"{region}.digitaloceanspaces.com",
         }
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> Any:
+    def update(self, it: Work[Session]) -> Any:
         """A new name renames nothing: as with the real plugin, the calls then go to a bucket that does not exist."""
-        self._apply(session, new["name"], {**self.defaults, **new}, changed)
+        self._apply(it.session, it.inputs["name"], {**self.defaults, **it.inputs}, it.changed)
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        if state.get("forceDestroy"):
+    def delete(self, it: Work[Session]) -> None:
+        if it.state.get("forceDestroy"):
             from localcloud.plugins.s3 import empty_bucket  # noqa: PLC0415
 
-            empty_bucket(session.spaces, resource_id)
-        session.spaces("delete_bucket", Bucket=resource_id)
+            empty_bucket(it.session.spaces, it.id)
+        it.session.spaces("delete_bucket", Bucket=it.id)
 
     def same(self, name: str, old: Any, new: Any) -> bool:
         """Versioning that is left out says nothing: the real plugin then leaves it as it is."""
@@ -96,7 +100,7 @@ class SpacesBucket(Codec[Session]):
         return session.spaces.find("head_bucket", "NoSuchBucket", Bucket=bucket)
 
     @staticmethod
-    def _apply(session: Session, bucket: str, given: Properties, names: set[str]) -> None:
+    def _apply(session: Session, bucket: str, given: Properties, names: frozenset[str]) -> None:
         if "acl" in names:
             session.spaces("put_bucket_acl", Bucket=bucket, ACL=given["acl"])
         if "versioning" in names and given.get("versioning"):
@@ -176,35 +180,35 @@ def put_cors(session: Session, bucket: str, rules: list[Properties]) -> None:
 
 
 class SpacesBucketCorsConfiguration(Codec[Session]):
-    token = "digitalocean:index/spacesBucketCorsConfiguration:SpacesBucketCorsConfiguration"
+    kind = "digitalocean:index/spacesBucketCorsConfiguration:SpacesBucketCorsConfiguration"
     sdk = "pulumi_digitalocean.spaces_bucket_cors_configuration:SpacesBucketCorsConfiguration"
     label = "Spaces bucket CORS configuration"
     required = frozenset({"bucket", "corsRules", "region"})
     replaces = frozenset({"region"})
     sets = frozenset({"corsRules", "allowedHeaders", "allowedMethods", "allowedOrigins", "exposeHeaders"})
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        put_cors(session, inputs["bucket"], inputs["corsRules"])
-        return f"{inputs['region']},{inputs['bucket']}", {}
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        put_cors(it.session, it.inputs["bucket"], it.inputs["corsRules"])
+        return f"{it.inputs['region']},{it.inputs['bucket']}", {}
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
-        region, _, bucket = resource_id.partition(",")
-        bucket = state.get("bucket", bucket)
-        found = session.spaces.find("get_bucket_cors", "NoSuchCORSConfiguration", "NoSuchBucket", Bucket=bucket)
+    def read(self, it: Work[Session]) -> Properties | None:
+        region, _, bucket = it.id.partition(",")
+        bucket = it.state.get("bucket", bucket)
+        found = it.session.spaces.find("get_bucket_cors", "NoSuchCORSConfiguration", "NoSuchBucket", Bucket=bucket)
         if found is None:
             return None
         rules = [{name: rule[wire] for name, wire in _CORS.items() if wire in rule} for rule in found["CORSRules"]]
         return {"bucket": bucket, "region": region, "corsRules": rules}
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        put_cors(session, new["bucket"], new["corsRules"])
+    def update(self, it: Work[Session]) -> None:
+        put_cors(it.session, it.inputs["bucket"], it.inputs["corsRules"])
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        put_cors(session, state["bucket"], [])
+    def delete(self, it: Work[Session]) -> None:
+        put_cors(it.session, it.state["bucket"], [])
 
 
 class SpacesBucketPolicy(Codec[Session]):
-    token = "digitalocean:index/spacesBucketPolicy:SpacesBucketPolicy"
+    kind = "digitalocean:index/spacesBucketPolicy:SpacesBucketPolicy"
     sdk = "pulumi_digitalocean.spaces_bucket_policy:SpacesBucketPolicy"
     label = "Spaces bucket policy"
     required = frozenset({"bucket", "policy", "region"})
@@ -213,20 +217,20 @@ class SpacesBucketPolicy(Codec[Session]):
     def canonical(self, value: Any, name: str = "") -> Any:
         return json_value(value) if name == "policy" else super().canonical(value, name)
 
-    def create(self, session: Session, inputs: Properties) -> tuple[str, Properties]:
-        session.spaces("put_bucket_policy", Bucket=inputs["bucket"], Policy=inputs["policy"])
-        return inputs["bucket"], {}
+    def create(self, it: Work[Session]) -> tuple[str, Properties]:
+        it.session.spaces("put_bucket_policy", Bucket=it.inputs["bucket"], Policy=it.inputs["policy"])
+        return it.inputs["bucket"], {}
 
-    def read(self, session: Session, resource_id: str, state: Properties) -> Properties | None:
+    def read(self, it: Work[Session]) -> Properties | None:
         """A policy that is gone is an empty one, so that it shows as a difference."""
-        found = session.spaces.find("get_bucket_policy", "NoSuchBucketPolicy", "NoSuchBucket", Bucket=resource_id)
-        return {"bucket": resource_id, "policy": (found or {}).get("Policy", "")}
+        found = it.session.spaces.find("get_bucket_policy", "NoSuchBucketPolicy", "NoSuchBucket", Bucket=it.id)
+        return {"bucket": it.id, "policy": (found or {}).get("Policy", "")}
 
-    def update(self, session: Session, resource_id: str, old: Properties, new: Properties, changed: set[str]) -> None:
-        self.create(session, new)
+    def update(self, it: Work[Session]) -> None:
+        self.create(it)
 
-    def delete(self, session: Session, resource_id: str, state: Properties) -> None:
-        session.spaces("delete_bucket_policy", Bucket=resource_id)
+    def delete(self, it: Work[Session]) -> None:
+        it.session.spaces("delete_bucket_policy", Bucket=it.id)
 
 
 def json_value(text: Any) -> Any:
