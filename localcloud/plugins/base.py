@@ -76,7 +76,7 @@ class StandIn(sdk.Provider):
         return sdk.InvokeResponse(return_value=from_plain_map(result))
 
     async def check(self, request: sdk.CheckRequest) -> sdk.CheckResponse:
-        codec = self._codec(request.type)
+        codec = self._codec(request.urn)
         inputs = to_plain_map(request.new_inputs)
         problems = await self._run(_problems, codec, inputs)
         if not problems:
@@ -88,13 +88,13 @@ class StandIn(sdk.Provider):
         )
 
     async def diff(self, request: sdk.DiffRequest) -> sdk.DiffResponse:
-        codec = self._codec(request.type)
+        codec = self._codec(request.urn)
         old, new = _old_inputs(request.old_state), to_plain_map(request.new_inputs)
         return respond(codec, old, new, compare(codec, old, new, request.ignore_changes))
 
     async def create(self, request: sdk.CreateRequest) -> sdk.CreateResponse:
         working_on(request.urn)
-        codec, inputs = self._codec(request.type), to_plain_map(request.properties)
+        codec, inputs = self._codec(request.urn), to_plain_map(request.properties)
         if request.preview:
             return sdk.CreateResponse("", from_plain_map(_expected(codec, inputs), codec.secrets))
         resource_id, state = await self._run(self._create, codec, inputs)
@@ -112,7 +112,7 @@ class StandIn(sdk.Provider):
             raise InitError(resource_id, work.state, inputs, codec.secrets, reason) from error
 
     async def read(self, request: sdk.ReadRequest) -> sdk.ReadResponse:
-        codec, old = self._codec(request.type), to_plain_map(request.properties)
+        codec, old = self._codec(request.urn), to_plain_map(request.properties)
         old.pop(OLD_INPUTS, None)
         found = await self._run(self._read, codec, Work(self._session, request.resource_id, old))
         if found is None:
@@ -127,7 +127,7 @@ class StandIn(sdk.Provider):
 
     async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:
         working_on(request.urn)
-        codec, new = self._codec(request.type), to_plain_map(request.news)
+        codec, new = self._codec(request.urn), to_plain_map(request.news)
         inputs, old = _old_inputs(request.olds), to_plain_map(request.olds)
         old.pop(OLD_INPUTS, None)
         change = compare(codec, inputs, new, list(request.ignore_changes))
@@ -148,19 +148,21 @@ class StandIn(sdk.Provider):
     async def delete(self, request: sdk.DeleteRequest) -> None:
         working_on(request.urn)
         work = Work(self._session, request.resource_id, to_plain_map(request.properties))
-        await self._run(self._delete, self._codec(request.type), work)
+        await self._run(self._delete, self._codec(request.urn), work)
 
     def _delete(self, codec: Codec[Any], work: Work[Any]) -> None:
         with _telling(f"Error deleting {codec.label}"):
             codec.delete(work)
 
-    def _codec(self, token: str) -> Codec[Any]:
-        if token not in self.codecs:
+    def _codec(self, urn: str) -> Codec[Any]:
+        """The codec of a URN, whose type holds the whole chain of parents: `parent:Type$own:Type`."""
+        kind = urn.split("::")[2].rpartition("$")[2]
+        if kind not in self.codecs:
             raise CloudError(
-                f"the stand-in for {self.name} does not know the resource type '{token}'; it knows "
+                f"the stand-in for {self.name} does not know the resource type '{kind}'; it knows "
                 + ", ".join(sorted(item.rpartition(":")[2] for item in self.codecs))
             )
-        return self.codecs[token]
+        return self.codecs[kind]
 
     async def _run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Do what blocks in a thread, which inherits the resource worked on."""

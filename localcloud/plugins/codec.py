@@ -57,8 +57,8 @@ class Work(Generic[Session]):
 
     session: Session
     id: str = ""
-    state: Properties = field(default_factory=dict)
-    inputs: Properties = field(default_factory=dict)
+    state: Properties = field(default_factory=dict, repr=False)
+    inputs: Properties = field(default_factory=dict, repr=False)
     changed: frozenset[str] = frozenset()
 
 

@@ -21,7 +21,8 @@ import pulumi
 import pulumi_digitalocean as do
 
 config = pulumi.Config("demo")
-vpc = do.Vpc("vpc", region="fra1", ip_range="10.10.0.0/24")
+net = pulumi.ComponentResource("demo:net:Network", "net")
+vpc = do.Vpc("vpc", region="fra1", ip_range="10.10.0.0/24", opts=pulumi.ResourceOptions(parent=net))
 key = do.SshKey("key", public_key="ssh-ed25519 AAAA one")
 web = do.Droplet(
     "web",
@@ -160,7 +161,7 @@ def test_a_stack_of_droplets_lives_its_whole_life(engine: Engine, api: FakeApi) 
     engine.write(PROGRAM)
     assert set(engine.preview().values()) == {"create"}
     assert [call for call in api.calls if call[0] != "GET"] == [], "a preview must not write"
-    assert engine.up() == {"create": 11}
+    assert engine.up() == {"create": 12}
     assert engine.outputs() == {
         "address": "203.0.113.130",
         "price": 18,
@@ -170,13 +171,13 @@ def test_a_stack_of_droplets_lives_its_whole_life(engine: Engine, api: FakeApi) 
     state = engine.run("stack", "export").stdout
     assert "#cloud-config of the test" not in state
     assert "spaces-secret" not in state
-    assert engine.up() == {"same": 11}, "a second run must change nothing"
+    assert engine.up() == {"same": 12}, "a second run must change nothing"
 
     engine.run("config", "set", "demo:image", "debian-12-x64")
     assert engine.preview() == {}, "the image is ignored"
     engine.run("config", "set", "demo:size", "s-2vcpu-2gb")
     assert engine.preview() == {"web": "update"}
-    assert engine.up() == {"same": 10, "update": 1}
+    assert engine.up() == {"same": 11, "update": 1}
     (droplet,) = api.objects["droplets"].values()
     assert (droplet["size"]["slug"], droplet["status"]) == ("s-2vcpu-2gb", "active")
 
@@ -193,7 +194,7 @@ def test_a_replacement_makes_the_new_one_first_and_moves_the_address(engine: Eng
     order = [call for call in api.writes() if call.endswith("/v2/droplets") or call == f"DELETE /v2/droplets/{first}"]
     assert order[-2:] == ["POST /v2/droplets", f"DELETE /v2/droplets/{first}"]
     assert api.objects["reserved_ips"]["203.0.113.130"]["droplet"]["id"] == int(second)
-    assert engine.up() == {"same": 11}
+    assert engine.up() == {"same": 12}
 
 
 def test_refresh_sees_what_others_changed_and_up_repairs_it(engine: Engine, api: FakeApi) -> None:
@@ -204,7 +205,7 @@ def test_refresh_sees_what_others_changed_and_up_repairs_it(engine: Engine, api:
     api.objects["records"].clear()
     engine.run("refresh", "--yes")
     assert engine.preview() == {"firewall": "update", "www": "create"}
-    assert engine.up() == {"same": 9, "update": 1, "create": 1}
+    assert engine.up() == {"same": 10, "update": 1, "create": 1}
     assert {rule["protocol"] for rule in firewall["inbound_rules"]} == {"tcp", "icmp"}
     engine.run("refresh", "--yes", "--expect-no-changes")
 

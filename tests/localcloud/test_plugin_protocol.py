@@ -94,6 +94,14 @@ def test_a_type_that_no_stand_in_knows_is_an_error_without_a_python_stack(plugin
     assert ".py" not in details
 
 
+def test_a_resource_of_a_component_is_known_by_its_own_type(plugin: Plugin) -> None:
+    urn = "urn:pulumi:stack::project::app:host:Host$app:net:Network$digitalocean:index/tag:Tag::web"
+    answer = plugin.stub.Check(provider_pb2.CheckRequest(urn=urn, news=struct({"name": "web"})))
+    assert list(answer.failures) == []
+    created = plugin.stub.Create(provider_pb2.CreateRequest(urn=urn, properties=struct({"name": "web"})))
+    assert created.id == "web"
+
+
 def test_a_generated_name_stays_the_same_for_the_life_of_the_resource(plugin: Plugin) -> None:
     first = plugin.inputs(VPC, {"region": "fra1"})
     assert first["name"].startswith("thing-")
