@@ -12,14 +12,17 @@ from tts_host.store import unlike_manifest
 
 
 def choose(repository: Repository, host: str, stack: str, kind: str, wanted: str) -> Snapshot:
-    """The snapshot `wanted` (`latest`, an id, or the id of the local snapshot that was copied) of this host, stack and kind."""
+    """The snapshot `wanted` (`latest`, an id, or the id of the local snapshot that was copied) of this host, stack
+    and kind.
+    """
     if wanted == "latest":
         mine = [item for item in repository.snapshots(host, kind) if item.tag("stack") == stack]
         return newest(mine, f"{kind} (host {host}, stack {stack}, repository {repository.name})")
     found = [item for item in repository.snapshots() if item.id.startswith(wanted) or item.lineage.startswith(wanted)]
     if len(found) != 1 or len(wanted) < 6:
         raise Failure(
-            f"repository {repository.name} has {len(found)} snapshots with id {wanted}: see tts-snapshots --repository {repository.name}"
+            f"repository {repository.name} has {len(found)} snapshots with id {wanted}: see tts-snapshots "
+            f"--repository {repository.name}"
         )
     snapshot = found[0]
     for what, is_, must in (

@@ -118,14 +118,22 @@ def problems(env: Mapping[str, str]) -> list[str]:
         found.append(f"TTS_PG_MODE must be one of {', '.join(PG_MODES)}")
     if env.get("TTS_PG_MODE") == "managed" and not env.get("TTS_PG_CREDENTIALS"):
         found.append("TTS_PG_CREDENTIALS is missing: TTS_PG_MODE=managed needs a file with PGHOST, PGUSER and the rest")
+    found += _offsite_problems(env)
+    found += [
+        f"TTS_CONFIG_PATHS: {path} is not an absolute path"
+        for path in _paths(env.get("TTS_CONFIG_PATHS", ""))
+        if not path.is_absolute()
+    ]
+    return found
+
+
+def _offsite_problems(env: Mapping[str, str]) -> list[str]:
+    found: list[str] = []
     for name in _csv(env.get("TTS_OFFSITE", "")):
         if not NAME.fullmatch(name):
             found.append(f"TTS_OFFSITE: {name!r} is not a name of small letters and digits")
         elif not env.get(f"TTS_OFFSITE_{name.upper()}_REPOSITORY"):
             found.append(f"TTS_OFFSITE_{name.upper()}_REPOSITORY is missing: TTS_OFFSITE names {name}")
-    for path in _paths(env.get("TTS_CONFIG_PATHS", "")):
-        if not path.is_absolute():
-            found.append(f"TTS_CONFIG_PATHS: {path} is not an absolute path")
     return found
 
 

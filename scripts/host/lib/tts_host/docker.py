@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ class Container:
     image: str
     image_id: str
     one_off: bool
+    read_only: bool
+    upper: str  # folder of its own layer on this host; empty when the storage driver has none
 
     @property
     def healthy(self) -> bool:
@@ -70,7 +73,8 @@ def one_container(project: str, service: str) -> Container:
     names = ", ".join(item.name for item in found) or "none"
     others = ", ".join(f"{item.name} ({item.service})" for item in running) or "none"
     raise Failure(
-        f"searched one running container with labels {PROJECT}={project} and {SERVICE}={service}, found {len(found)}: {names}. "
+        f"searched one running container with labels {PROJECT}={project} and {SERVICE}={service}, found "
+        f"{len(found)}: {names}. "
         f"Running containers of the project: {others}"
     )
 
@@ -91,7 +95,8 @@ def volume_folder(project: str, volume: str) -> Path:
     if len(names) != 1:
         there = docker("volume", "ls", "--format", "{{.Name}}").split()
         raise Failure(
-            f"searched one volume with labels {PROJECT}={project} and {VOLUME}={volume}, found {len(names)}: {', '.join(names) or 'none'}. "
+            f"searched one volume with labels {PROJECT}={project} and {VOLUME}={volume}, found {len(names)}: "
+            f"{', '.join(names) or 'none'}. "
             f"Volumes on this host: {', '.join(there) or 'none'}"
         )
     folder = Path(json.loads(docker("volume", "inspect", names[0]))[0]["Mountpoint"])
@@ -101,14 +106,13 @@ def volume_folder(project: str, volume: str) -> Path:
 
 
 def unprotected(project: str, kind: str, database_service: str) -> list[str]:
-    """State in a container's own layer, which goes with the container and which no dump holds: SQLite files or media."""
+    """State in a container's own layer, which goes with the container and is in no dump: SQLite files or media."""
     found: list[str] = []
     for container in containers(project):
-        if container.service == database_service:
+        if container.service == database_service or container.read_only:
             continue
-        for line in docker("diff", container.id).splitlines():
-            change, _, path = line.partition(" ")
-            if change not in "AC" or SYSTEM_PATH.match(path):
+        for path in layer(container):
+            if SYSTEM_PATH.match(path):
                 continue
             if kind == "databases" and SQLITE_NAME.search(path) and _is_sqlite(container.id, path):
                 found.append(f"{container.name}:{path}")
@@ -117,7 +121,20 @@ def unprotected(project: str, kind: str, database_service: str) -> list[str]:
     return found
 
 
+def layer(container: Container) -> list[str]:
+    """What a container has written outside its volumes, as paths inside it. `docker diff` says the same in seconds."""
+    if not container.upper:
+        lines = docker("diff", container.id).splitlines()
+        return [line[2:] for line in lines if line[:2] in {"A ", "C "}]
+    found: list[str] = []
+    for folder, _, names in os.walk(container.upper):
+        inside = "/" + os.path.relpath(folder, container.upper)
+        found += [f"{inside}/{name}".replace("/./", "/") for name in names]
+    return found
+
+
 def _is_sqlite(container: str, path: str) -> bool:
+    """By its first bytes; a file that cannot be read is taken for one."""
     done = run(["docker", "exec", container, "head", "-c", "15", path], timeout=30)
     return done.code != 0 or not done.out or done.out.startswith("SQLite format 3")
 
@@ -140,4 +157,6 @@ def _container(item: dict[str, Any]) -> Container:
         image=item["Config"].get("Image", ""),
         image_id=item.get("Image", ""),
         one_off=labels.get("com.docker.compose.oneoff") == "True",
+        read_only=bool((item.get("HostConfig") or {}).get("ReadonlyRootfs")),
+        upper=((item.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "",
     )

@@ -1,4 +1,6 @@
-"""Step `dump`: every database into the staging directory, each from an exported snapshot, proven readable, with a manifest."""
+"""Step `dump`: every database into the staging directory, each from an exported snapshot, proven readable, with a
+manifest.
+"""
 
 from __future__ import annotations
 
@@ -9,62 +11,20 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import ExitStack
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tts_host.config import Config, load
+from tts_host.holder import Holder, tail
 from tts_host.log import Failure, facts, log, record, stamp, step, warn
-from tts_host.postgres import COUNTS, PSQL, Server, connect
-from tts_host.process import end
+from tts_host.postgres import COUNTS, Server, connect
+from tts_host.process import end, pipe
 from tts_host.restic import installed_version
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 1 << 20
-DONE = "tts-done"
-
-
-class Holder:
-    """A session that keeps one exported snapshot open, so that row counts and dump see the same instant."""
-
-    def __init__(self, server: Server, database: str, lock_timeout_s: int) -> None:
-        self.database = database
-        self._words: IO[bytes] = tempfile.TemporaryFile()
-        self._psql = server.stream(
-            *PSQL, database=database, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words
-        )
-        self.taken_at, self.snapshot = self.ask(
-            "begin isolation level repeatable read read only;"
-            "set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0; set local row_security = off;"
-            f"set local lock_timeout = '{lock_timeout_s}s';"
-            "do $$ begin perform set_config('transaction_timeout', '0', true); exception when others then null; end $$;"
-            "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"');"
-            "select pg_export_snapshot();"
-        )
-
-    def ask(self, sql: str) -> list[str]:
-        """Lines that the statements print. A dead session is a Failure with what it said."""
-        assert self._psql.stdin
-        assert self._psql.stdout
-        lines: list[str] = []
-        try:
-            self._psql.stdin.write(f"{sql}\n\\echo {DONE}\n".encode())
-            self._psql.stdin.flush()
-            while (line := self._psql.stdout.readline().decode()) != DONE + "\n":
-                if not line:
-                    break
-                lines.append(line.rstrip("\n"))
-            else:
-                return lines
-        except BrokenPipeError:
-            pass
-        self._psql.wait(10)
-        raise Failure(f"database {self.database}: snapshot session ended: {tail(self._words)}")
-
-    def close(self) -> None:
-        end(self._psql)
-        self._words.close()
 
 
 def main(_args: list[str]) -> None:
@@ -92,7 +52,8 @@ def check_expected(config: Config, names: list[str]) -> None:
     missing = [name for name in config.pg_expected if name not in names]
     if missing:
         raise Failure(
-            f"expected databases are missing or refuse connections: {', '.join(missing)}. Found: {', '.join(names) or 'none'}"
+            f"expected databases are missing or refuse connections: {', '.join(missing)}. Found: "
+            f"{', '.join(names) or 'none'}"
         )
     new = [name for name in names if name not in config.pg_expected]
     if config.pg_expected and new:
@@ -120,7 +81,9 @@ def fresh(staging: Path) -> Path:
 def dump_all(
     server: Server, config: Config, catalog: list[dict[str, Any]], staging: Path
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Dump each database; one that fails is named and does not stop the others. All snapshots are taken before the first dump."""
+    """Dump each database; one that fails is named and does not stop the others. All snapshots are taken before the
+    first dump.
+    """
     entries: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
     with ExitStack() as stack:
@@ -200,14 +163,12 @@ def dump_and_prove(server: Server, pg_dump: list[str], database: str, path: Path
         proof = server.stream(
             "pg_restore", "--file=/dev/null", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=proof_words
         )
-        assert dump.stdout
-        assert proof.stdin
         try:
-            while chunk := dump.stdout.read(CHUNK):
+            while chunk := pipe(dump.stdout).read(CHUNK):
                 target.write(chunk)
                 digest.update(chunk)
-                proof.stdin.write(chunk)
-            proof.stdin.close()
+                pipe(proof.stdin).write(chunk)
+            pipe(proof.stdin).close()
             dump.wait()
             proof.wait()
             target.flush()
@@ -285,14 +246,6 @@ def file_name(database: str) -> str:
 def write(path: Path, text: str) -> None:
     with open(path, "x", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write(text)
-
-
-def tail(words: IO[bytes]) -> str:
-    """The end of what a program said."""
-    size = words.seek(0, os.SEEK_END)
-    words.seek(max(0, size - 1500))
-    text = words.read().decode("utf-8", "replace")
-    return " | ".join(line.strip() for line in text.splitlines() if line.strip()) or "no message"
 
 
 if __name__ == "__main__":

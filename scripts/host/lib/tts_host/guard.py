@@ -1,4 +1,6 @@
-"""Step `guard KIND`: state in a container's own layer is in no backup. The run fails, after what can be saved was saved."""
+"""Step `guard KIND`: state in a container's own layer is in no backup. The run fails, after what can be saved was
+saved.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def main(args: list[str]) -> None:
     found = docker.unprotected(config.project, kind, config.pg_service)
     if found:
         raise Failure(
-            f"{WHAT[kind]} outside every volume and database, lost with their container and in no backup: {', '.join(found[:20])}. "
+            f"{WHAT[kind]} outside every volume and database, lost with their container and in no backup: "
+            f"{', '.join(found[:20])}. "
             "Give the service a database or a volume"
         )
 

@@ -1,4 +1,6 @@
-"""What `install` does: check all input, write files in single steps, make missing repositories, prove that a backup can run."""
+"""What `install` does: check all input, write files in single steps, make missing repositories, prove that a backup
+can run.
+"""
 
 from __future__ import annotations
 
@@ -154,7 +156,9 @@ class recovery_key:  # noqa: N801 - used as a context manager
 
 
 def make_repositories(config: Config, recovery: Path | None) -> None:
-    """Open every repository, or make it when it is really absent: the only place that does. All share chunker parameters."""
+    """Open every repository, or make it when it is really absent: the only place that does. All share chunker
+    parameters.
+    """
     check_password_file(config.password_file)
     local = local_repository(config)
     offsite = [offsite_repository(config, item) for item in config.offsite]
@@ -204,7 +208,9 @@ def add_key(repository: Repository, recovery: Path) -> None:
 
 
 def self_test(config: Config) -> None:
-    """The installed commands work with an empty environment, as under cron, and the application's databases are in reach."""
+    """The installed commands work with an empty environment, as under cron, and the application's databases are in
+    reach.
+    """
     check_commands(config)
     done = run(["env", "-i", "/usr/local/bin/tts-host-status"], timeout=120)
     if done.code != 0:

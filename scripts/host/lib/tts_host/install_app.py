@@ -1,4 +1,6 @@
-"""What `install-app` does: check, exchange the files, start the Compose project, wait until every service is healthy."""
+"""What `install-app` does: check, exchange the files, start the Compose project, wait until every service is
+healthy.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +123,7 @@ def swap(app: Application) -> bool:
         if app.directory.exists():
             exchange(app.directory, fresh)
         else:
-            os.rename(fresh, app.directory)
+            fresh.rename(app.directory)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return True
@@ -137,7 +139,9 @@ def same(one: Path, other: Path) -> bool:
 
 
 def set_modes(folder: Path) -> None:
-    """Containers run as other users: readable for all, executable where it is a script. What came over the network has no modes."""
+    """Containers run as other users: readable for all, executable where it is a script. What came over the network
+    has no modes.
+    """
     for path in (folder, *folder.rglob("*")):
         if path.is_symlink():
             continue
@@ -160,7 +164,8 @@ def start(app: Application, env_file: Path) -> None:
             if not item.healthy
         ]
         raise Failure(
-            f"docker compose up ended with {done.code}: {'; '.join(sick) or done.words}. See docker logs NAME on this host"
+            f"docker compose up ended with {done.code}: {'; '.join(sick) or done.words}. See docker logs NAME on "
+            "this host"
         )
 
 

@@ -37,7 +37,9 @@ def stamp(moment: datetime | None = None) -> str:
 
 
 def _secrets() -> list[str]:
-    """Every value that may never reach a log: the password files and the credential files that the environment names."""
+    """Every value that may never reach a log: the password files and the credential files that the environment
+    names.
+    """
     found: set[str] = set()
     for key, value in os.environ.items():
         if not key.startswith("TTS_") or not key.endswith(("_FILE", "_CREDENTIALS")) or key == "TTS_LOG_FILE":
@@ -111,7 +113,7 @@ def step(function: Callable[[list[str]], None]) -> None:
         status = EXIT_CONFIG if isinstance(failure, ConfigError) else EXIT_FAILED
         log("error", error=str(failure))
         record(error=redact(str(failure)))
-    except Exception as error:  # a bug or an operating system error: still one line, still a failure
+    except Exception as error:  # noqa: BLE001 - a bug or an operating system error: still one line, still a failure
         status = EXIT_FAILED
         where = traceback.extract_tb(error.__traceback__)[-1]
         log("error", error=f"{type(error).__name__}: {error}", at=f"{Path(where.filename).name}:{where.lineno}")

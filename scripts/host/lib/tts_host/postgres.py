@@ -1,4 +1,6 @@
-"""The PostgreSQL server, wherever it runs: in a container, on this host, or managed. Tools are always the server's own."""
+"""The PostgreSQL server, wherever it runs: in a container, on this host, or managed. Tools are always the server's
+own.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ APPLICATION = "tts-backup"  # how our sessions are named in pg_stat_activity
 PSQL = ("psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
 RESTORE_MARK = "tts: unfinished restore"  # comment of a database that a restore is still filling
 
-# Databases to back up: those that accept connections, without templates and unfinished restores; `postgres` only with tables.
+# Databases to back up: those that accept connections, without templates and unfinished restores; `postgres` only
+# with tables.
 CATALOG = f"""
 select d.datname as name, r.rolname as owner, pg_encoding_to_char(d.encoding) as encoding, d.datcollate as collate,
        d.datctype as ctype, to_jsonb(d) ->> 'datlocprovider' as provider,
@@ -31,7 +34,8 @@ select d.datname as name, r.rolname as owner, pg_encoding_to_char(d.encoding) as
                                                    'privilege', a.privilege_type, 'grantable', a.is_grantable)), '[]')
           from aclexplode(d.datacl) a) as acl,
        (select coalesce(json_agg(json_build_object('role', s.rolname, 'setting', c)), '[]')
-          from pg_db_role_setting x left join pg_roles s on s.oid = x.setrole, unnest(x.setconfig) c where x.setdatabase = d.oid) as settings
+          from pg_db_role_setting x left join pg_roles s on s.oid = x.setrole, unnest(x.setconfig) c
+         where x.setdatabase = d.oid) as settings
   from pg_database d join pg_roles r on r.oid = d.datdba
  where not d.datistemplate and coalesce(shobj_description(d.oid, 'pg_database'), '') <> '{RESTORE_MARK}'
  order by d.datname
@@ -46,7 +50,8 @@ select format('select json_build_object(''schema'', %L, ''name'', %L, ''rows'', 
               n.nspname, c.relname, n.nspname, c.relname)
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema'
-   and not exists (select 1 from pg_depend e where e.objid = c.oid and e.classid = 'pg_class'::regclass and e.deptype = 'e')
+   and not exists (select 1 from pg_depend e
+                    where e.objid = c.oid and e.classid = 'pg_class'::regclass and e.deptype = 'e')
  order by 1
 """
 
@@ -69,7 +74,12 @@ class Server:
         return [*self.prefix, program, *user, *target, *args]
 
     def tool(
-        self, program: str, *args: str, database: str | None = None, stdin: Any = None, timeout: float | None = None
+        self,
+        program: str,
+        *args: str,
+        database: str | None = None,
+        stdin: str | None = None,
+        timeout: float | None = None,
     ) -> Done:
         return run(self.command(program, *args, database=database), env=self.env, stdin=stdin, timeout=timeout)
 
@@ -91,16 +101,18 @@ class Server:
         )
 
     def sql(self, database: str, text: str, *, timeout: float | None = 600, **variables: str) -> str:
-        """Run statements, stopping at the first error. `variables` reach SQL as psql variables, so names are never pasted."""
+        """Run statements, stopping at the first error. `variables` reach SQL as psql variables, so names are never
+        pasted.
+        """
         sets = [f"--set={key}={value}" for key, value in variables.items()]
         done = run(self.command(*PSQL, *sets, database=database), env=self.env, stdin=text, timeout=timeout)
         if done.code != 0:
             raise Failure(f"SQL in database {database} failed: {done.words}")
         return done.out
 
-    def rows(self, database: str, select: str, **variables: str) -> list[dict[str, Any]]:
+    def rows(self, database: str, select: str) -> list[dict[str, Any]]:
         """The rows of a select, as dictionaries."""
-        return json.loads(self.sql(database, f"select coalesce(json_agg(q), '[]') from ({select}) q", **variables))
+        return json.loads(self.sql(database, f"select coalesce(json_agg(q), '[]') from ({select}) q"))
 
     def count_rows(self, database: str) -> list[dict[str, Any]]:
         """Exact row count of every table, now."""
@@ -129,7 +141,8 @@ class Server:
         """Terminate sessions that a killed run of ours left behind; returns how many."""
         ended = self.sql(
             self.maintenance,
-            "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = :'app' and pid <> pg_backend_pid()",
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = :'app' and pid "
+            "<> pg_backend_pid()",
             app=APPLICATION,
         )
         return int(ended)
@@ -155,7 +168,8 @@ def _find(config: Config) -> Server:
     env = {**read_env_file(config.pg_credentials), **names}
     if env.get("PGSSLMODE", "verify-full") != "verify-full":
         raise Failure(
-            f"{config.pg_credentials} sets PGSSLMODE={env['PGSSLMODE']}: a managed server is only reached with verify-full"
+            f"{config.pg_credentials} sets PGSSLMODE={env['PGSSLMODE']}: a managed server is only reached with "
+            "verify-full"
         )
     return Server(
         "managed", (), "", maintenance=env.get("PGDATABASE", "defaultdb"), env={"PGSSLMODE": "verify-full", **env}

@@ -56,13 +56,15 @@ def check_clock(config: Config, times: list[datetime]) -> None:
     newest = max(times, default=now())
     if newest > now() + CLOCK_SLACK:
         raise Failure(
-            f"the newest snapshot is from {newest:%Y-%m-%dT%H:%M:%SZ}, this host's clock says {now():%Y-%m-%dT%H:%M:%SZ}: set the clock"
+            f"the newest snapshot is from {newest:%Y-%m-%dT%H:%M:%SZ}, this host's clock says "
+            f"{now():%Y-%m-%dT%H:%M:%SZ}: set the clock"
         )
     for offsite in config.offsite:
         theirs = store_time(offsite.repository)
         if theirs and abs(theirs - now()) > CLOCK_SLACK:
             raise Failure(
-                f"the clock of {offsite.name} says {theirs:%Y-%m-%dT%H:%M:%SZ}, this host's {now():%Y-%m-%dT%H:%M:%SZ}: set the clock"
+                f"the clock of {offsite.name} says {theirs:%Y-%m-%dT%H:%M:%SZ}, this host's "
+                f"{now():%Y-%m-%dT%H:%M:%SZ}: set the clock"
             )
 
 
@@ -109,7 +111,8 @@ def check_space(config: Config, needs: dict[Path, int]) -> None:
     record(repository_bytes=size)
     if size > config.max_repository_gb << 30:
         warn(
-            f"{config.local_repository} takes {size >> 20} MiB, more than TTS_MAX_REPOSITORY_GB={config.max_repository_gb}"
+            f"{config.local_repository} takes {size >> 20} MiB, more than "
+            f"TTS_MAX_REPOSITORY_GB={config.max_repository_gb}"
         )
 
 

@@ -39,16 +39,15 @@ def run(
     argv: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
-    stdin: str | IO[Any] | None = None,
+    stdin: str | None = None,
     timeout: float | None = None,
     cwd: str | None = None,
 ) -> Done:
     """Run to the end. A time-out is a Failure; a status other than 0 is for the caller to judge."""
-    text = stdin if isinstance(stdin, str) else None
     process = subprocess.Popen(
         tied(argv),
         env={**os.environ, **(env or {})},
-        stdin=subprocess.PIPE if text is not None else (stdin or subprocess.DEVNULL),
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -57,7 +56,7 @@ def run(
         cwd=cwd,
     )
     try:
-        out, err = process.communicate(text, timeout=timeout)
+        out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
         end(process)
         raise Failure(
@@ -69,10 +68,23 @@ def run(
     return Done(process.returncode, out, err)
 
 
-def start(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+    stdout: int | None = None,
+    stderr: int | IO[bytes] | None = None,
+) -> subprocess.Popen[bytes]:
     """Start a child for streaming; the caller ends it with `end`."""
-    env = {**os.environ, **options.pop("env", {})}
-    return subprocess.Popen(tied(argv), env=env, **options)
+    return subprocess.Popen(tied(argv), env={**os.environ, **(env or {})}, stdin=stdin, stdout=stdout, stderr=stderr)
+
+
+def pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    """A stream that the child was started with."""
+    if stream is None:
+        raise RuntimeError("the child was not started with this pipe")
+    return stream
 
 
 def end(process: subprocess.Popen[Any], grace: float = 10) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -27,7 +26,9 @@ PUBLIC = {
 
 
 def publish(source: Path, root: Path) -> list[str]:
-    """Install the scripts in `source`; returns what changed. Whatever an earlier version shipped and this one does not goes away."""
+    """Install the scripts in `source`; returns what changed. Whatever an earlier version shipped and this one does
+    not goes away.
+    """
     home = root / HOME
     name = fingerprint(source)
     changed: list[str] = []
@@ -36,7 +37,7 @@ def publish(source: Path, root: Path) -> list[str]:
         changed.append(f"/{HOME}/releases/{name}")
     changed += [f"/{path}" for path, target in links(name).items() if point(root / path, target)]
     for stale in (root / "usr/local/bin").glob("tts-*"):
-        if stale.is_symlink() and os.readlink(stale).startswith(f"/{HOME}/") and stale.name not in COMMANDS:
+        if stale.is_symlink() and str(stale.readlink()).startswith(f"/{HOME}/") and stale.name not in COMMANDS:
             stale.unlink()
             changed.append(f"/usr/local/bin/{stale.name} (removed)")
     for path, file in PUBLIC.items():
@@ -79,7 +80,7 @@ def copy(source: Path, target: Path) -> None:
             copied.chmod(0o755 if path.read_bytes()[:2] == b"#!" else 0o644)
         for folder in (temporary, *(path for path in temporary.rglob("*") if path.is_dir())):
             folder.chmod(0o755)
-        os.rename(temporary, target)
+        temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -87,13 +88,13 @@ def copy(source: Path, target: Path) -> None:
 
 def point(link: Path, target: str) -> bool:
     """Make a symbolic link in one step; True when it changed."""
-    if link.is_symlink() and os.readlink(link) == target:
+    if link.is_symlink() and str(link.readlink()) == target:
         return False
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name}.new")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
-    os.replace(temporary, link)
+    temporary.replace(link)
     return True
 
 

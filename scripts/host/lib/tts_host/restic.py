@@ -8,6 +8,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_host.log import ConfigError, Failure, now
@@ -15,7 +16,6 @@ from tts_host.process import Done, run, start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tts_host.config import Config, Offsite
 
@@ -24,7 +24,7 @@ KINDS = ("databases", "media", "config")
 CLOCK_SLACK = timedelta(minutes=5)
 QUICK = 600  # seconds for what only reads metadata
 MEANING = {
-    10: "there is no repository at this address. A job never creates one: check the address, or run the installer (pulumi up)",
+    10: "there is no repository at this address. A job never creates one: check it, or run the installer (pulumi up)",
     11: "the repository is locked by another process",
     12: "wrong password for this repository",
 }
@@ -68,7 +68,9 @@ class Repository:
     limit_upload_kib: int = 0
 
     def environment(self) -> dict[str, str]:
-        """What restic needs to open it. Secrets travel in files and in the environment of the child, never in its arguments."""
+        """What restic needs to open it. Secrets travel in files and in the environment of the child, never in its
+        arguments.
+        """
         env = {
             "RESTIC_REPOSITORY": self.location,
             "RESTIC_PASSWORD_FILE": str(self.password_file),
@@ -193,7 +195,8 @@ def installed_version() -> str:
     text = ".".join(map(str, found))
     if found < VERSION:
         raise ConfigError(
-            f"restic {text} is too old: its exit codes cannot be relied on. Needed is {'.'.join(map(str, VERSION))} or newer"
+            f"restic {text} is too old: its exit codes cannot be relied on. Needed is {'.'.join(map(str, VERSION))} "
+            "or newer"
         )
     return text
 
@@ -206,7 +209,8 @@ def newest(snapshots: Sequence[Snapshot], what: str) -> Snapshot:
     if future:
         names = ", ".join(f"{item.id[:8]} ({item.time:%Y-%m-%dT%H:%M:%SZ})" for item in future)
         raise Failure(
-            f"{what} snapshots with a time in the future: {names}. The clock is wrong, or they are forged; name a snapshot by its id"
+            f"{what} snapshots with a time in the future: {names}. The clock is wrong, or they are forged; name a "
+            "snapshot by its id"
         )
     return max(snapshots, key=lambda item: item.time)
 
@@ -238,7 +242,7 @@ def folder_size(path: Path) -> int:
     for folder, _, names in os.walk(path):
         for name in names:
             try:
-                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+                total += Path(folder, name).lstat().st_blocks * 512
             except OSError:
                 continue
     return total

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tts_host import restore_databases, restore_media
+from tts_host import restore_databases, restore_media, swap
 from tts_host.choose import choose, read_manifest
 from tts_host.config import Config, load
 from tts_host.log import Failure, now, record, stamp, step
@@ -115,14 +115,14 @@ def undo(config: Config, options: argparse.Namespace) -> list[str]:
         return []
     if options.media:
         return restore_media.undo(config, lambda event, **fields: emit(options, event, **fields))
-    return restore_databases.undo(config, options.database, lambda event, **fields: emit(options, event, **fields))
+    return swap.undo(config, options.database, lambda event, **fields: emit(options, event, **fields))
 
 
 def drop_old(config: Config, options: argparse.Namespace) -> list[str]:
     what = "media" if options.media else ", ".join(options.database) or "every kept database"
     if not planned(options, drop=what):
         return []
-    dropped = restore_media.drop_old(config) if options.media else restore_databases.drop_old(config, options.database)
+    dropped = restore_media.drop_old(config) if options.media else swap.drop_old(config, options.database)
     emit(options, "step", step="drop", dropped=dropped)
     return []
 

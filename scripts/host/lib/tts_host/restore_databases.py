@@ -1,18 +1,17 @@
-"""Restore databases to the side, compare every row count with the manifest, then swap all of them in one transaction."""
+"""Restore databases to the side, compare every row count with the manifest, then swap all of them in at once."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from tts_host.log import Failure, log, now
+from tts_host.log import Failure, log
 from tts_host.postgres import RESTORE_MARK, Server, connect, identifier, literal
 from tts_host.preflight import check_space
-from tts_host.process import end
-from tts_host.services import stopped
+from tts_host.process import end, pipe
+from tts_host.swap import Emit, aside_name, swap_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,51 +20,9 @@ if TYPE_CHECKING:
     from tts_host.restic import Repository, Snapshot
 
 CHUNK = 1 << 20
-KEPT = "tts: kept copy of "  # comment of a database that a swap has put aside
-RAW_LISTS = {
-    "search_path",
-    "temp_tablespaces",
-    "session_preload_libraries",
-    "local_preload_libraries",
-}  # stored as quoted lists
-Emit = Callable[..., None]
-
-# Runs in the server to its end even when the client is killed: all databases are swapped, or none.
-SWAP = """
-do $swap$
-declare
-  pair record;
-  waited int := 0;
-begin
-  for pair in select * from (values {pairs}) p(live, aside, incoming) loop
-    if exists (select from pg_database where datname = pair.live) then
-      execute format('alter database %I with allow_connections false', pair.live);
-    end if;
-    execute format('alter database %I with allow_connections false', pair.incoming);
-  end loop;
-  commit;
-  loop
-    perform pg_terminate_backend(a.pid) from pg_stat_activity a, (values {pairs}) p(live, aside, incoming)
-      where a.datname in (p.live, p.incoming) and a.pid <> pg_backend_pid();
-    perform pg_stat_clear_snapshot();
-    exit when not exists (select from pg_stat_activity a, (values {pairs}) p(live, aside, incoming)
-                          where a.datname in (p.live, p.incoming) and a.pid <> pg_backend_pid());
-    waited := waited + 1;
-    if waited > 100 then raise exception 'connections do not end'; end if;
-    perform pg_sleep(0.1);
-  end loop;
-  for pair in select * from (values {pairs}) p(live, aside, incoming) loop
-    if exists (select from pg_database where datname = pair.live) then
-      execute format('alter database %I rename to %I', pair.live, pair.aside);
-      execute format('comment on database %I is %L', pair.aside, '{kept}' || pair.live);
-    end if;
-    execute format('alter database %I rename to %I', pair.incoming, pair.live);
-    execute format('comment on database %I is null', pair.live);
-    execute format('alter database %I with allow_connections true', pair.live);
-  end loop;
-  commit;
-end $swap$;
-"""
+# Settings that are stored as lists of quoted names already.
+RAW_LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
+SPOOL = "/var/tmp/tts-restore"  # noqa: S108 - mktemp makes a private directory of that prefix
 
 
 def restore(
@@ -77,7 +34,9 @@ def restore(
     manifest: dict[str, Any],
     emit: Emit,
 ) -> list[str]:
-    """Restore these databases; returns the names under which the old ones are kept. Until the swap nothing live is touched."""
+    """Restore these databases; returns the names under which the old ones are kept. Until the swap nothing live is
+    touched.
+    """
     server = connect(config)
     check_version(server, manifest)
     check_space(config, {config.state_dir: sum(entry["database_bytes"] + entry["bytes"] for entry in entries)})
@@ -103,7 +62,8 @@ def check_version(server: Server, manifest: dict[str, Any]) -> None:
     theirs = manifest["server"]
     if theirs["version_num"] // 10000 > number // 10000:
         raise Failure(
-            f"the backup is from PostgreSQL {theirs['version']}, this server is {text}: restore into the same or a newer major version"
+            f"the backup is from PostgreSQL {theirs['version']}, this server is {text}: restore into the same or a "
+            "newer major version"
         )
 
 
@@ -132,7 +92,7 @@ def restore_aside(
     """Fill NAME__restore from the snapshot and prove that it has the manifest's rows."""
     side = aside_name(entry["name"], "restore")
     with ExitStack() as stack:
-        place = server.tool_output("mktemp", "-d", "/var/tmp/tts-restore.XXXXXX").strip()
+        place = server.tool_output("mktemp", "-d", f"{SPOOL}.XXXXXX").strip()
         stack.callback(server.tool_output, "rm", "-rf", place)
         dump = f"{place}/dump"
         fetch(server, repository, snapshot, str(folder / entry["file"]), entry, dump)
@@ -148,19 +108,18 @@ def restore_aside(
 def fetch(
     server: Server, repository: Repository, snapshot: Snapshot, path: str, entry: dict[str, Any], target: str
 ) -> None:
-    """Stream one dump from the repository to where the server's tools can read it; refuse other bytes than the manifest's."""
+    """Stream one dump from the repository to where the server's tools can read it; refuse other bytes than the
+    manifest's.
+    """
     digest = hashlib.sha256()
     source = repository.stream(snapshot.id, path)
     sink = server.writer(target)
     try:
-        assert source.stdout
-        assert source.stderr
-        assert sink.stdin
-        while chunk := source.stdout.read(CHUNK):
+        while chunk := pipe(source.stdout).read(CHUNK):
             digest.update(chunk)
-            sink.stdin.write(chunk)
-        sink.stdin.close()
-        words = source.stderr.read().decode("utf-8", "replace").strip()
+            pipe(sink.stdin).write(chunk)
+        pipe(sink.stdin).close()
+        words = pipe(source.stderr).read().decode("utf-8", "replace").strip()
         if source.wait() != 0:
             raise Failure(f"{entry['name']} cannot be read from repository {repository.name}: {words[-500:]}")
         if sink.wait() != 0:
@@ -174,7 +133,8 @@ def fetch(
         end(sink)
     if digest.hexdigest() != entry["sha256"]:
         raise Failure(
-            f"{entry['name']}: the dump in snapshot {snapshot.id[:8]} does not have the checksum of its manifest. Use another snapshot"
+            f"{entry['name']}: the dump in snapshot {snapshot.id[:8]} does not have the checksum of its manifest. "
+            "Use another snapshot"
         )
 
 
@@ -184,7 +144,8 @@ def create(server: Server, side: str, entry: dict[str, Any]) -> None:
     extra = f" locale_provider {locale.split('_')[0]} {locale} {literal(entry['locale'])}" if locale else ""
     server.sql(
         server.maintenance,
-        f"create database {identifier(side)} template template0 owner {identifier(entry['owner'])} encoding {literal(entry['encoding'])}"
+        f"create database {identifier(side)} template template0 owner {identifier(entry['owner'])} encoding "
+        f"{literal(entry['encoding'])}"
         f" lc_collate {literal(entry['collate'])} lc_ctype {literal(entry['ctype'])}{extra};\n"
         f"comment on database {identifier(side)} is {literal(RESTORE_MARK)};\n",
     )
@@ -219,79 +180,18 @@ def compare(entry: dict[str, Any], found: list[dict[str, Any]]) -> None:
     ]
     if wrong:
         raise Failure(
-            f"{entry['name']}: restored rows differ from the manifest: {'; '.join(wrong[:10])}. The live database is as it was"
+            f"{entry['name']}: restored rows differ from the manifest: {'; '.join(wrong[:10])}. The live database is "
+            "as it was"
         )
-
-
-def swap_in(config: Config, server: Server, incoming: list[tuple[str, str]], reason: str, emit: Emit) -> list[str]:
-    """Put databases in place of the live ones, application stopped. Returns the names of those that were put aside."""
-    moment = now().strftime("%Y%m%d%H%M%S")
-    triples = [(live, aside_name(live, f"{reason}_{moment}"), name) for live, name in incoming]
-    pairs = ", ".join(f"({', '.join(literal(name) for name in triple)})" for triple in triples)
-    place = server.maintenance if server.maintenance not in [live for live, _ in incoming] else "template1"
-    existing = {row["name"] for row in server.rows(place, "select datname as name from pg_database")}
-    emit("step", step="stop", database=None)
-    with stopped(config, keep=config.pg_service):
-        emit("step", step="swap", database=None)
-        try:
-            server.sql(place, SWAP.format(pairs=pairs, kept=KEPT), timeout=120)
-        except BaseException:
-            reopen(server, place, [live for live, _ in incoming if live in existing])
-            raise
-        emit("step", step="start", database=None)
-    return [aside for live, aside, _ in triples if live in existing]
-
-
-def reopen(server: Server, place: str, names: list[str]) -> None:
-    """A swap that failed leaves the live databases closed: open them again."""
-    server.sql(place, "".join(f"alter database {identifier(name)} with allow_connections true;\n" for name in names))
 
 
 def remove_leftovers(server: Server) -> None:
     """Drop what an unfinished restore left: databases with our mark, and copies of dumps."""
     for row in server.rows(
         server.maintenance,
-        f"select datname as name from pg_database where shobj_description(oid, 'pg_database') = {literal(RESTORE_MARK)}",
+        "select datname as name from pg_database where shobj_description(oid, 'pg_database') = "
+        f"{literal(RESTORE_MARK)}",
     ):
         log("warning", warning=f"unfinished restore {row['name']} is removed")
         server.sql(server.maintenance, f"drop database {identifier(row['name'])} with (force)")
-    server.tool_output("sh", "-c", "rm -rf /var/tmp/tts-restore.*")
-
-
-def kept(server: Server, names: list[str]) -> list[tuple[str, str]]:
-    """Pairs (live name, kept name), oldest first, of the databases that earlier swaps put aside; all when no name is given."""
-    rows = server.rows(
-        server.maintenance,
-        f"select datname as kept, substr(shobj_description(oid, 'pg_database'), {len(KEPT) + 1}) as live from pg_database"
-        f" where starts_with(shobj_description(oid, 'pg_database'), {literal(KEPT)}) order by right(datname, 14)",
-    )
-    return [(row["live"], row["kept"]) for row in rows if not names or row["live"] in names]
-
-
-def undo(config: Config, names: list[str], emit: Emit) -> list[str]:
-    """Swap the newest kept copies back in; what they replace is kept in turn."""
-    server = connect(config)
-    newest = dict(kept(server, names))
-    lost = [name for name in names if name not in newest]
-    if lost or not newest:
-        raise Failure(f"no kept copy of {', '.join(lost) or 'any database'}")
-    return swap_in(config, server, list(newest.items()), "undone", emit)
-
-
-def drop_old(config: Config, names: list[str]) -> list[str]:
-    """Drop kept copies for good."""
-    server = connect(config)
-    old = [aside for _, aside in kept(server, names)]
-    for name in old:
-        server.sql(server.maintenance, f"drop database {identifier(name)}")
-    return old
-
-
-def aside_name(database: str, reason: str) -> str:
-    """NAME__REASON within the 63 bytes of a PostgreSQL name; a name that is too long is cut and marked with a hash."""
-    suffix = f"__{reason}"
-    raw = database.encode()
-    if len(raw) + len(suffix) > 63:
-        digest = hashlib.sha256(raw).hexdigest()[:8]
-        database = raw[: 63 - len(suffix) - 9].decode("utf-8", "ignore") + "~" + digest
-    return database + suffix
+    server.tool_output("sh", "-c", f"rm -rf {SPOOL}.*")

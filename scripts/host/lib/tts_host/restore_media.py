@@ -1,4 +1,6 @@
-"""Restore media into a new directory beside the live one and exchange the two: files deleted since do not return half-way."""
+"""Restore media into a new directory beside the live one and exchange the two: files deleted since do not return
+half-way.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def restore(config: Config, repository: Repository, snapshot: Snapshot, emit: Em
         with stopped(config, keep=config.pg_service):
             emit("step", step="swap")
             exchange(live, fresh)
-            os.rename(fresh, kept)
+            fresh.rename(kept)
             emit("step", step="start")
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -69,15 +71,19 @@ def extract(repository: Repository, snapshot: Snapshot, target: Path) -> None:
     wrong = [path for path, size in expected.items() if size_or_none(target / path.removeprefix(prefix)) != size]
     if wrong:
         raise Failure(
-            f"{len(wrong)} of {len(expected)} files were not restored, the first: {', '.join(wrong[:5])}. The live files are as they were"
+            f"{len(wrong)} of {len(expected)} files were not restored, the first: {', '.join(wrong[:5])}. The live "
+            "files are as they were"
         )
 
 
 def extract_paths(repository: Repository, snapshot: Snapshot, paths: list[str], target: Path) -> int:
-    """Restore some paths of a snapshot into an empty directory; returns the number of files."""
+    """Restore some paths, absolute or below the snapshot's root, into an empty directory; returns the number of
+    files.
+    """
     if target.exists() and any(target.iterdir()):
         raise Failure(f"{target} is not empty: name a new directory")
     listed = repository.files(snapshot.id)
+    paths = [name if name.startswith("/") else f"{snapshot.paths[0]}/{name}" for name in paths]
     wanted = [path for path in listed if any(path == name or path.startswith(name.rstrip("/") + "/") for name in paths)]
     absent = [
         name for name in paths if not any(path == name or path.startswith(name.rstrip("/") + "/") for path in wanted)

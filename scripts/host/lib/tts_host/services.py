@@ -10,7 +10,7 @@ from tts_host import docker, state
 from tts_host.log import log, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from tts_host.config import Config
 
@@ -19,7 +19,7 @@ HEALTHY_WITHIN_S = 240
 
 
 @contextmanager
-def stopped(config: Config, *, keep: str) -> Iterator[list[str]]:
+def stopped(config: Config, *, keep: str) -> Generator[list[str]]:
     """The project's containers are stopped inside this block, except the service `keep`. Yields their names."""
     running = [item for item in docker.containers(config.project) if item.service != keep]
     before = state.read(config, STATE).get("names", [])  # of an attempt that was killed

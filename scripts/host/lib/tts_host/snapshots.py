@@ -23,7 +23,8 @@ def main(args: list[str]) -> None:
         return
     for item in found:
         print(
-            f"{item['short_id']}  {item['time']}  {item['kind']:<9}  {item['host']}  {item['files']:>7} files  {item['bytes']:>12} bytes"
+            f"{item['short_id']}  {item['time']}  {item['kind']:<9}  {item['host']}  {item['files']:>7} files  "
+            f"{item['bytes']:>12} bytes"
         )
 
 

@@ -70,7 +70,9 @@ def services(config: Config) -> list[dict[str, Any]]:
 
 
 def backup(config: Config, kind: str, snapshots: list[Snapshot]) -> dict[str, Any]:
-    """The newest snapshot that is really listed, whether it was verified, how its last run ended, and where copies are."""
+    """The newest snapshot that is really listed, whether it was verified, how its last run ended, and where copies
+    are.
+    """
     last = max((item for item in snapshots if item.kind == kind), key=lambda item: item.time, default=None)
     checked = state.read(config, "verify").get("kinds", {}).get(kind, {})
     verified = bool(last and checked.get("verified") and checked.get("snapshot") == last.lineage)

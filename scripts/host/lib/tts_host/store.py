@@ -61,7 +61,7 @@ def size_of(path: Path) -> tuple[int, int]:
     for folder, _, names in os.walk(path):
         for name in names:
             try:
-                size += os.lstat(os.path.join(folder, name)).st_size
+                size += Path(folder, name).lstat().st_size
                 files += 1
             except OSError:
                 continue
@@ -82,7 +82,9 @@ def check_size(kind: str, history: list[int], size: int) -> None:
 
 
 def back_up(repository: Repository, config: Config, kind: str, sources: list[Path]) -> dict[str, Any]:
-    """Run `restic backup`; returns its summary. Unreadable sources (status 3) fail, except a few vanished media files."""
+    """Run `restic backup`; returns its summary. Unreadable sources (status 3) fail, except a few vanished media
+    files.
+    """
     tags = [f"kind={kind}", f"run={facts().get('run', '')}", f"stack={config.stack}"]
     args = [
         "backup",
@@ -136,7 +138,9 @@ def discard(repository: Repository, identifier: str) -> None:
 
 
 def check_listing(repository: Repository, identifier: str, kind: str, sources: list[Path]) -> int:
-    """The snapshot must list what its source has: for databases exactly the manifest's files in their sizes. Returns the count."""
+    """The snapshot must list what its source has: for databases exactly the manifest's files in their sizes. Returns
+    the count.
+    """
     listed = repository.files(identifier)
     if kind == "databases":
         expected = {str(path): path.stat().st_size for path in sources[0].iterdir()}

@@ -13,7 +13,7 @@ from tts_host import state
 from tts_host.choose import read_manifest
 from tts_host.config import Config, load
 from tts_host.log import Failure, log, now, record, redact, stamp, step
-from tts_host.process import end
+from tts_host.process import end, pipe
 from tts_host.restic import Repository, Snapshot, folder_size, local_repository, newest, offsite_repository
 from tts_host.store import SUSPICIOUS
 
@@ -95,12 +95,14 @@ def check_kind(repository: Repository, config: Config, kind: str, seen: dict[str
     age = now() - last.time
     if age > MAX_AGE[kind]:
         raise Failure(
-            f"repository {repository.name}: the newest {kind} snapshot is {age.total_seconds() / 3600:.0f} h old, allowed are {MAX_AGE[kind].total_seconds() / 3600:.0f} h"
+            f"repository {repository.name}: the newest {kind} snapshot is {age.total_seconds() / 3600:.0f} h old, "
+            f"allowed are {MAX_AGE[kind].total_seconds() / 3600:.0f} h"
         )
     usual = [item.bytes for item in snapshots[-8:-1] if item.bytes]
     if usual and last.bytes < statistics.median(usual) * SUSPICIOUS:
         raise Failure(
-            f"repository {repository.name}: the newest {kind} snapshot has {last.bytes} bytes, the median before it is {statistics.median(usual):.0f}"
+            f"repository {repository.name}: the newest {kind} snapshot has {last.bytes} bytes, the median before it "
+            f"is {statistics.median(usual):.0f}"
         )
     if kind == "databases":
         check_dumps(repository, last)
@@ -116,7 +118,8 @@ def check_dumps(repository: Repository, snapshot: Snapshot) -> None:
     ]
     if wrong:
         raise Failure(
-            f"repository {repository.name}: snapshot {snapshot.id[:8]} holds other bytes than its manifest: {', '.join(wrong)}"
+            f"repository {repository.name}: snapshot {snapshot.id[:8]} holds other bytes than its manifest: "
+            f"{', '.join(wrong)}"
         )
 
 
@@ -124,14 +127,13 @@ def sha256_of(repository: Repository, snapshot: Snapshot, path: Path) -> str:
     digest = hashlib.sha256()
     source = repository.stream(snapshot.id, str(path))
     try:
-        assert source.stdout
-        assert source.stderr
-        while chunk := source.stdout.read(1 << 20):
+        while chunk := pipe(source.stdout).read(1 << 20):
             digest.update(chunk)
-        words = source.stderr.read().decode("utf-8", "replace").strip()
+        words = pipe(source.stderr).read().decode("utf-8", "replace").strip()
         if source.wait() != 0:
             raise Failure(
-                f"repository {repository.name}: {path.name} of snapshot {snapshot.id[:8]} cannot be read: {words[-500:]}"
+                f"repository {repository.name}: {path.name} of snapshot {snapshot.id[:8]} cannot be read: "
+                f"{words[-500:]}"
             )
     finally:
         end(source)
