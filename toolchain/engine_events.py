@@ -56,7 +56,7 @@ class Progress:
     def _resource(self, kind: str, metadata: dict[str, Any]) -> str | None:
         urn, operation = metadata["urn"], metadata["op"]
         if kind == "resourcePreEvent":
-            if operation not in QUIET:
+            if operation not in QUIET and metadata.get("provider"):  # a component has none, and is only its parts
                 self.under_way[urn] = label(metadata)
             return None
         self.under_way.pop(urn, None)

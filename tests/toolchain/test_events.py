@@ -10,12 +10,14 @@ WEB = "urn:pulumi:local::tts::tts:web_host:WebHost$digitalocean:index/droplet:Dr
 
 
 def resource(kind: str, op: str, urn: str = WEB, type_: str = "digitalocean:index/droplet:Droplet") -> dict[str, Any]:
-    return {kind: {"metadata": {"op": op, "urn": urn, "type": type_}}}
+    provider = "" if type_.startswith(("tts:", "pulumi:")) else "urn:of:a:provider::id"
+    return {kind: {"metadata": {"op": op, "urn": urn, "type": type_, "provider": provider}}}
 
 
 def test_what_is_under_way_is_named_until_it_is_done() -> None:
     progress = Progress()
     assert progress.take(resource("resourcePreEvent", "create")) is None
+    progress.take(resource("resourcePreEvent", "create", "urn:of:a:component", "tts:web_host:WebHost"))
     assert progress.note == "0 resources, Droplet web-1"
     assert progress.take(resource("resOutputsEvent", "create")) == "created        Droplet web-1"
     assert progress.note == "1 resources"
