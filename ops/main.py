@@ -14,7 +14,7 @@ from ops.commands.backup import backup, verify
 from ops.commands.init import init
 from ops.commands.restore import restore
 from ops.commands.snapshots import snapshots
-from ops.commands.ssh import ssh
+from ops.commands.ssh import SshCommand, ssh
 from ops.commands.status import status
 from ops.errors import ExitCode, OpsError
 from ops.screen import err, error_screen
@@ -65,6 +65,6 @@ app.command()(backup)
 app.command()(verify)
 app.command()(snapshots)
 app.add_typer(restore, name="restore")
-app.command()(ssh)
+app.command(cls=SshCommand)(ssh)
 app.command()(audit)
 app.command()(cost)

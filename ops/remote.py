@@ -133,7 +133,7 @@ class Remote:
 @contextmanager
 def connect(user: str, private_key: str, host_key: str, hosts: Sequence[Host]) -> Generator[Remote]:
     """The way in to these hosts for as long as the block runs; the key is off the disk afterwards."""
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
+    base = _private_place()
     _sweep(base)
     folder = Path(mkdtemp(prefix=f"tts-ssh-{os.getpid()}-", dir=base))
     try:
@@ -143,6 +143,12 @@ def connect(user: str, private_key: str, host_key: str, hosts: Sequence[Host]) -
         yield Remote(user, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _private_place() -> Path:
+    """Where the key may stand: in memory if the machine has such a place, else among its temporary files."""
+    in_memory = Path(os.environ.get("XDG_RUNTIME_DIR") or "/dev/shm")  # noqa: S108  # a folder of our own is made in it
+    return in_memory if os.access(in_memory, os.W_OK | os.X_OK) else Path(gettempdir())
 
 
 def _write(path: Path, text: str) -> None:

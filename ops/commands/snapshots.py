@@ -29,5 +29,6 @@ def snapshots(
             print_json(found)
             return
         out().print(snapshot_screen(found))
-        step = "tts restore databases --dry-run" if found.snapshots else "tts backup"
+        what = "media" if kind is Kind.MEDIA else "databases"
+        step = f"tts restore {what} --dry-run" if found.snapshots else "tts backup"
         out().print(next_line(session.spell(step)))

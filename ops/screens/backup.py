@@ -61,7 +61,9 @@ def snapshot_screen(found: SnapshotList) -> RenderableType:
         table.add_row(*_snapshot_row(snapshot))
     more = len(found.snapshots) - _SHOWN
     rest = [Text(f"and {more} older: tts snapshots --json", style="dim")] if more > 0 else []
-    return Group(Text(f"repository {found.repository}: {len(found.snapshots)} snapshots", style="dim"), table, *rest)
+    count = len(found.snapshots)
+    title = f"repository {found.repository}: {count} snapshot{'' if count == 1 else 's'}"
+    return Group(Text(title, style="dim"), table, *rest)
 
 
 def finding_text(finding: object) -> str:

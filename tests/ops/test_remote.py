@@ -96,6 +96,13 @@ def test_ssh_without_a_host_opens_a_shell_on_the_one_that_backs_up(deployed: Fak
     assert deployed.remote_commands() == ["root@203.0.113.2"]
 
 
+def test_ssh_without_a_host_runs_a_command_too(deployed: Fakes, tts: Tts) -> None:
+    deployed.answer("ssh", "root@203.0.113.2", code=0)
+
+    assert tts("ssh", "--stack", "prod", "--", "docker", "ps", "--", "-a").code == 0
+    assert deployed.remote_commands() == ["docker ps -- -a"]
+
+
 def test_an_unknown_host_names_those_there_are(deployed: Fakes, tts: Tts) -> None:
     done = tts("ssh", "web-9")
 
