@@ -20,7 +20,8 @@ What moto lacks is done here:
 One process holds one store: moto's registries are module globals.
 """
 
+from localcloud.objects.database import StoreVersionError
 from localcloud.objects.server import ObjectServer, serve
 from localcloud.objects.store import Credentials, ObjectStore
 
-__all__ = ["Credentials", "ObjectServer", "ObjectStore", "serve"]
+__all__ = ["Credentials", "ObjectServer", "ObjectStore", "StoreVersionError", "serve"]

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from localcloud.objects import ObjectStore, serve
+from localcloud.objects import ObjectStore, StoreVersionError, serve
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     try:
         store = ObjectStore(options.dir)
         server = serve(store, options.host, options.port, (options.cert, options.key) if options.cert else None)
-    except OSError as error:
+    except (OSError, StoreVersionError) as error:
         print(f"cannot serve on {options.host}:{options.port} from {options.dir}: {error}", file=sys.stderr)
         return 1
     keys = {

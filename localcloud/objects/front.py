@@ -25,7 +25,7 @@ from localcloud.objects.bodies import Body, Upload
 from localcloud.objects.errors import RefusalError, denied
 from localcloud.objects.identity import find_identity
 from localcloud.objects.inner import iam_environ, s3_environ, spaces_region
-from localcloud.objects.request import Request
+from localcloud.objects.request import Request, discard_body
 from localcloud.objects.responses import REFUSED, Responses, parse_delete
 from localcloud.objects.signature import check
 
@@ -56,18 +56,19 @@ class Front:
             request = Request(environ)
             answer = self._answer(request)
         except RefusalError as error:
-            answer = self._refusal(request, error)
+            answer = self._refusal(environ, request, error)
         except ExpatError as error:
-            answer = self._refusal(request, RefusalError(400, "MalformedXML", f"the body is not XML: {error}"))
+            answer = self._refusal(environ, request, RefusalError(400, "MalformedXML", f"the body is not XML: {error}"))
         except Exception:  # noqa: BLE001 (a bug must not end the server's thread without an answer)
             _LOG.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            answer = self._refusal(request, RefusalError(500, "InternalError", "see the log of the object store"))
+            answer = self._refusal(
+                environ, request, RefusalError(500, "InternalError", "see the log of the object store")
+            )
         return answer.send(environ["REQUEST_METHOD"], start_response)
 
     @staticmethod
-    def _refusal(request: Request | None, error: RefusalError) -> Answer:
-        if request:
-            request.discard_body()
+    def _refusal(environ: dict[str, Any], request: Request | None, error: RefusalError) -> Answer:
+        discard_body(environ)
         is_query = request is not None and request.claim.service != "s3"
         return Answer(
             error.status, {"content-type": "application/xml"}, error.query_xml() if is_query else error.s3_xml()
@@ -107,13 +108,16 @@ class Front:
         return answer
 
     def _locked_s3(self, request: Request, identity: Identity, body: bytes | Upload) -> Answer:
+        return self._locked(identity.account, lambda: self._run_s3(request, identity, body))
+
+    def _locked(self, account: str, run: Callable[[], Answer]) -> Answer:
         with self._lock:
             try:
-                return self._run_s3(request, identity, body)
+                return run()
             except BaseException as error:
                 self._database.rollback()
                 if not isinstance(error, RefusalError):
-                    self._database.reload(identity.account)  # memory may be half changed: back to what is on disk
+                    self._database.reload(account)  # memory may be half changed: back to what is on disk
                 raise
 
     def _run_s3(self, request: Request, identity: Identity, body: bytes | Upload) -> Answer:
@@ -173,14 +177,17 @@ class Front:
             raise RefusalError(501, "NotImplemented", f"the local cloud has no sts:{action}")
         if not is_sts and not access.is_allowed(request, identity, Need(f"iam:{action}", "*")):
             raise denied(f"User: {identity.arn} is not authorized to perform: iam:{action}")
-        with self._lock:
-            moto_request = MotoRequest(iam_environ(request, identity.account, body))
-            dispatch = TokenResponse.dispatch if is_sts else IamResponse.dispatch
-            try:
-                status, headers, content = dispatch(moto_request)
-            except NotImplementedError as error:
-                raise RefusalError(501, "NotImplemented", str(error)) from error
-            if not is_sts and not action.startswith(_READ_ACTIONS):
-                self._database.save_identities(identity.account)
-                self._database.commit()
+        return self._locked(identity.account, lambda: self._run_iam(request, identity, body, action))
+
+    def _run_iam(self, request: Request, identity: Identity, body: bytes, action: str) -> Answer:
+        is_sts = request.claim.service == "sts"
+        moto_request = MotoRequest(iam_environ(request, identity.account, body))
+        dispatch = TokenResponse.dispatch if is_sts else IamResponse.dispatch
+        try:
+            status, headers, content = dispatch(moto_request)
+        except NotImplementedError as error:
+            raise RefusalError(501, "NotImplemented", str(error)) from error
+        if not is_sts and not action.startswith(_READ_ACTIONS):
+            self._database.save_identities(identity.account)
+            self._database.commit()
         return Answer(int(status), headers, content)

@@ -59,6 +59,7 @@ def _rewrite_headers(environ: dict[str, Any], request: Request) -> None:
         environ.pop("HTTP_X_AMZ_BYPASS_GOVERNANCE_RETENTION", None)
     if request.header("x-amz-copy-source"):
         environ.pop("HTTP_X_AMZ_CHECKSUM_ALGORITHM", None)  # moto would read the whole copy; it keeps the source's
+        environ["HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM"] = "CRC32"  # a copy has no body; moto wants its hash under a lock
     codings = [part for part in request.header("content-encoding").split(",") if part.strip() != "aws-chunked"]
     environ["HTTP_CONTENT_ENCODING"] = ",".join(codings)
     if not environ["HTTP_CONTENT_ENCODING"]:

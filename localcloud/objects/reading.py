@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Protocol
+import io
+from typing import TYPE_CHECKING, Any, Protocol
 
 from localcloud.objects.bodies import BLOCK
 from localcloud.objects.errors import RefusalError
@@ -20,7 +21,21 @@ class Stream(Protocol):
     """wsgi.input."""
 
     def read(self, size: int, /) -> bytes: ...
-    def readline(self) -> bytes: ...
+
+
+class _Raw(io.RawIOBase):
+    """A stream below Python's own buffer: cheroot's readline on a body in HTTP chunks never returns."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _incomplete() -> RefusalError:
@@ -44,7 +59,7 @@ class ChunkedBody:
     """An `aws-chunked` body. `trailers` (lower-case names) are known once `blocks` is exhausted."""
 
     def __init__(self, stream: Stream, decoded_length: int, signer: ChunkSigner | None) -> None:
-        self._stream = stream
+        self._stream = io.BufferedReader(_Raw(stream), BLOCK)
         self._length = decoded_length
         self._signer = signer
         self.trailers: dict[str, str] = {}
@@ -76,14 +91,10 @@ class ChunkedBody:
         return data
 
     def _exactly(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        while size:
-            part = self._stream.read(size)
-            if not part:
-                raise _incomplete()
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+        data = self._stream.read(size)
+        if len(data) != size:
+            raise _incomplete()
+        return data
 
     def _read_trailers(self) -> None:
         while line := self._stream.readline().strip():

@@ -85,14 +85,6 @@ class Request:
         verify(bytes(content), self._expected())
         return bytes(content)
 
-    def discard_body(self) -> None:
-        """Read what is left of the body, so that a refused client gets its answer and can use the connection again."""
-        try:
-            while self.environ["wsgi.input"].read(BLOCK):
-                pass
-        except (OSError, ValueError):
-            return
-
     def _expected(self) -> Expected:
         promised = self.payload_hash
         sha256 = promised if promised not in {"", UNSIGNED, *_STREAMS} else None
@@ -124,3 +116,12 @@ class Request:
             if value:
                 found[name] = value
         return found
+
+
+def discard_body(environ: dict[str, Any]) -> None:
+    """Read what is left of the body, so that a refused client gets its answer and can use the connection again."""
+    try:
+        while environ["wsgi.input"].read(BLOCK):
+            pass
+    except (OSError, ValueError):
+        return

@@ -35,7 +35,7 @@ class ObjectServer:
     def __init__(self, store: ObjectStore, address: tuple[str, int], tls: tuple[Path, Path] | None) -> None:
         self._server = Server(address, store.wsgi, numthreads=_THREADS, timeout=20, request_queue_size=128)
         # Clients that come without the local CA, or leave during the handshake, are their own affair.
-        self._server.error_log = lambda msg="", level=20, traceback=False: _LOG.log(level, msg, exc_info=traceback)
+        self._server.error_log = lambda msg="", level=20, traceback=False: _LOG.debug("%s (%s)", msg, level)  # noqa: ARG005
         if tls:
             self._server.ssl_adapter = _Tls(str(tls[0]), str(tls[1]))
         self._server.prepare()
