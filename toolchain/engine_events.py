@@ -9,7 +9,8 @@ WORDS = {
     "create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read",
     "create-replacement": "created anew", "delete-replaced": "deleted the old", "same": "unchanged",
 }  # fmt: skip
-QUIET = ("same", "read", "refresh", "replace")  # operations that are nothing to wait for
+UNCHANGED = ("same", "read", "refresh")
+QUIET = (*UNCHANGED, "replace")  # operations that are nothing to wait for
 
 
 def label(metadata: dict[str, Any]) -> str:
@@ -37,7 +38,7 @@ class Progress:
     @property
     def summary(self) -> str:
         """Say what the run changed, as `31 created` or `nothing changed, 31 resources`."""
-        counts = {op: count for op, count in self.changes.items() if op != "same" and count}
+        counts = {op: count for op, count in self.changes.items() if op not in UNCHANGED and count}
         if not counts:
             return f"nothing changed, {self.changes.get('same', 0)} resources"
         return ", ".join(f"{count} {WORDS.get(op, op)}" for op, count in counts.items())

@@ -57,7 +57,10 @@ class Tool:
         return f"-s -w{stamp}"
 
 
-PULUMI = Tool("pulumi", "github.com/pulumi/pulumi/pkg/v3", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", 5)
+PULUMI = Tool(
+    "pulumi", "github.com/pulumi/pulumi/pkg/v3", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", 5,
+    version_variable="github.com/pulumi/pulumi/sdk/v3/go/common/version.Version",
+)  # fmt: skip
 RESTIC = Tool("restic", "github.com/restic/restic", "github.com/restic/restic/cmd/restic", 2)
 COMPOSE = Tool(
     "compose", "github.com/docker/compose/v2", "github.com/docker/compose/v2/cmd", 3,
@@ -147,7 +150,8 @@ def drop_build_files() -> None:
 def place_engine() -> Path:
     """Put the built engine under `.local`, beside its language host; a link where the file system allows it."""
     target = ENGINE / "pulumi"
-    if target.exists() and target.stat().st_size == PULUMI.binary.stat().st_size:
+    built = PULUMI.binary.stat()
+    if target.exists() and (target.stat().st_size, target.stat().st_mtime_ns) == (built.st_size, built.st_mtime_ns):
         return target
     ENGINE.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".pulumi.{os.getpid()}")

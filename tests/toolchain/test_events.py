@@ -27,7 +27,7 @@ def test_the_summary_counts_what_changed_and_says_when_nothing_did() -> None:
     progress = Progress()
     progress.take({"summaryEvent": {"resourceChanges": {"create": 3, "update": 1, "same": 20}}})
     assert progress.summary == "3 created, 1 updated"
-    progress.take({"summaryEvent": {"resourceChanges": {"same": 24}}})
+    progress.take({"summaryEvent": {"resourceChanges": {"same": 24, "read": 1}}})
     assert progress.summary == "nothing changed, 24 resources"
 
 

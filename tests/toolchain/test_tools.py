@@ -105,6 +105,32 @@ def test_a_build_that_fails_leaves_nothing_that_could_be_taken_for_a_tool(
     assert "log: " in str(caught.value)
 
 
+def test_a_build_that_does_not_say_its_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    binary = tools.PULUMI.binary
+    binary.parent.mkdir(parents=True)
+    fake(binary.parent, "pulumi", f"v{tools.PULUMI.version}")
+    tools.check_version(tools.PULUMI)
+    fake(binary.parent, "pulumi", "")
+    with pytest.raises(FailureError, match="says: ''"):
+        tools.check_version(tools.PULUMI)
+
+
+def test_the_engine_is_placed_again_only_when_another_was_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tools, "ENGINE", tmp_path / "engine")
+    tools.PULUMI.binary.parent.mkdir(parents=True)
+    built = fake(tools.PULUMI.binary.parent, "pulumi", "one")
+    placed = tools.place_engine()
+    inode = placed.stat().st_ino
+    assert tools.place_engine().stat().st_ino == inode
+    built.unlink()
+    fake(tools.PULUMI.binary.parent, "pulumi", "two")
+    assert "two" in tools.place_engine().read_text()
+
+
 def test_a_build_trusts_the_authorities_of_this_machine(tmp_path: Path) -> None:
     environment = tools.go_environment(tmp_path / "bundle.crt")
     assert environment["SSL_CERT_FILE"] == str(tmp_path / "bundle.crt")
