@@ -461,7 +461,8 @@ def plain(values: struct_pb2.Struct) -> dict[str, Any]:
 
 
 def _init_failure(error: grpc.RpcError) -> InitFailureError | None:
-    for key, value in error.trailing_metadata() or ():  # pyright: ignore[reportAttributeAccessIssue]
+    metadata: Any = error.trailing_metadata()
+    for key, value in metadata or ():
         if key == "grpc-status-details-bin":
             failed = provider_pb2.ErrorResourceInitFailed()
             status_pb2.Status.FromString(value).details[0].Unpack(failed)

@@ -119,8 +119,8 @@ def free_port() -> int:
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     (tmp_path / "host").mkdir()
-    keys = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(2)]
-    made = Host(tmp_path / "host", *keys)
+    host_key, client_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+    made = Host(tmp_path / "host", host_key, client_key)
     thread = threading.Thread(target=made.loop.run_forever, daemon=True)
     thread.start()
     made.run(made.listen())

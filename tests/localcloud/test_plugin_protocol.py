@@ -9,7 +9,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from localcloud.plugins import command, digitalocean
+from localcloud.plugins import aws, command, digitalocean
 from tests.localcloud.plugin_support import (
     SIGNATURE,
     UNKNOWN,
@@ -41,6 +41,10 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FakeApi, Plugin]]:
 @pytest.fixture
 def plugin(cloud: tuple[FakeApi, Plugin]) -> Plugin:
     return cloud[1]
+
+
+def details(caught: pytest.ExceptionInfo[grpc.RpcError]) -> str:
+    return caught.value.details() or ""
 
 
 def test_an_unknown_input_is_an_error_that_names_the_closest_valid_one(plugin: Plugin) -> None:
@@ -88,10 +92,10 @@ def test_values_not_known_yet_pass_every_type(plugin: Plugin) -> None:
 def test_a_type_that_no_stand_in_knows_is_an_error_without_a_python_stack(plugin: Plugin) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         plugin.check("index/volume:Volume", {})
-    details = caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
-    assert "does not know the resource type 'digitalocean:index/volume:Volume'; it knows DnsRecord, Domain" in details
-    assert "Traceback" not in details
-    assert ".py" not in details
+    text = details(caught)
+    assert "does not know the resource type 'digitalocean:index/volume:Volume'; it knows DnsRecord, Domain" in text
+    assert "Traceback" not in text
+    assert ".py" not in text
 
 
 def test_a_resource_of_a_component_is_known_by_its_own_type(plugin: Plugin) -> None:
@@ -218,7 +222,7 @@ def test_the_answer_of_the_api_is_shown_with_its_request(cloud: tuple[FakeApi, P
     api.failures.append(("POST /v2/vpcs", 422, error))
     with pytest.raises(grpc.RpcError) as caught:
         plugin.create(VPC, plugin.inputs(VPC, {"region": "fra1"}))
-    text = caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
+    text = details(caught)
     assert text.startswith("Error creating VPC: POST http://127.0.0.1:")
     assert text.endswith('/v2/vpcs: 422 (request "a1b2") range overlaps')
     assert "token-of-the-test" not in text
@@ -257,9 +261,41 @@ def test_an_endpoint_that_is_not_loopback_is_refused(url: str, monkeypatch: pyte
     with contextlib.closing(Plugin(digitalocean.provider(""), "digitalocean")) as plugin:
         with pytest.raises(grpc.RpcError) as caught:
             plugin.configure(apiEndpoint=url, token="token-of-the-test")
-        text = caught.value.details()  # pyright: ignore[reportAttributeAccessIssue]
+        text = details(caught)
         assert "install the real plugin for a real cloud" in text or "not an http or https URL" in text
         assert "token-of-the-test" not in text
+
+
+AWS_KEYS = {"accessKey": "a", "secretKey": "hidden-word", "region": "us-east-1"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (AWS_KEYS, "the AWS endpoint for s3 (AWS_ENDPOINT_URL) is not set, so the real cloud is meant"),
+        (
+            {**AWS_KEYS, "endpoints": '[{"s3": "http://127.0.0.1:1", "iam": "https://iam.amazonaws.com"}]'},
+            "the AWS endpoint for iam (AWS_ENDPOINT_URL) is 'https://iam.amazonaws.com', which is not on this machine",
+        ),
+        ({**AWS_KEYS, "endpoints": "s3"}, "the AWS provider's endpoints are not a list"),
+    ],
+)
+def test_aws_itself_is_refused(settings: dict[str, str], reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_STS"):
+        monkeypatch.delenv(name, raising=False)
+    with contextlib.closing(Plugin(aws.provider(""), "aws")) as plugin:
+        with pytest.raises(grpc.RpcError) as caught:
+            plugin.configure(**settings)
+        assert details(caught).startswith(reason)
+        assert "hidden-word" not in details(caught)
+
+
+def test_inline_settings_of_a_bucket_name_the_resource_to_use() -> None:
+    with contextlib.closing(Plugin(aws.provider(""), "aws")) as plugin:
+        _, failures = plugin.check("s3/bucket:Bucket", {"versioning": {"enabled": True}})
+    assert failures == {
+        "versioning": "'versioning' of a bucket is deprecated; use the resource aws.s3.BucketVersioning"
+    }
 
 
 def test_a_redirect_does_not_lead_away(cloud: tuple[FakeApi, Plugin]) -> None:

@@ -105,7 +105,7 @@ def test_a_real_plugin_that_cannot_run_is_told(tmp_path: Path) -> None:
 
 
 def test_a_plugin_directory_that_does_not_exist_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="the plugin directory .* does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"the plugin directory .* does not exist"):
         install(tmp_path / "home", Path(sys.executable), tmp_path / "nowhere")
 
 
@@ -119,3 +119,29 @@ def test_a_plugin_started_by_hand_says_how_it_is_used() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.startswith("usage: python -m localcloud.plugins {digitalocean,aws,command}")
+
+
+@pytest.mark.parametrize("name", ["digitalocean", "aws", "command"])
+def test_a_plugin_starts_without_what_is_slow_to_import(name: str) -> None:
+    """The engine waits for each plugin's port, in every command: SDKs and clients are for the first use of them."""
+    slow = ["asyncssh", "boto3", "pulumi_aws.s3.bucket", "pulumi_digitalocean.droplet", "pulumi_digitalocean.volume"]
+    code = (
+        f"import sys; from localcloud.plugins import {name} as plugin, schema\n"
+        "schema.bare_packages(*plugin.PACKAGES); plugin.provider('127.0.0.1:1')\n"
+        f"print([item for item in {slow} if item in sys.modules])"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_looking_up_one_type_imports_its_module_and_not_the_whole_sdk() -> None:
+    code = (
+        "import sys; from localcloud.plugins import aws, digitalocean as do, schema\n"
+        "schema.bare_packages(*do.PACKAGES, *aws.PACKAGES)\n"
+        "for codec in [*do.CODECS, *aws.CODECS]: schema.fields(schema.args_class(codec.sdk))\n"
+        "print([item for item in ('pulumi_digitalocean.volume', 'pulumi_aws.ec2') if item in sys.modules])"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

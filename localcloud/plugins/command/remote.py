@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from localcloud.plugins.codec import CloudError, Codec, Properties, Work, current_name, current_urn
-from localcloud.plugins.command import ssh
-from localcloud.plugins.command.copy import copy
-from localcloud.plugins.command.session import Session, stdout_logged
+from localcloud.plugins.codec import Codec, Properties, Work, current_name
+from localcloud.plugins.command.session import CONNECTION_DEFAULTS, Session
 from localcloud.plugins.schema import Problem
 from localcloud.plugins.values import Asset
-
-if TYPE_CHECKING:
-    import asyncssh
-
-_REFUSED = (
-    "Unable to set '{}'. This only works if your SSH server is configured to accept these variables via AcceptEnv. "
-    "Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix the command itself "
-    "with the variables in the form 'VAR=value command'"
-)
 
 
 class _Remote(Codec[Session]):
@@ -33,8 +20,8 @@ class _Remote(Codec[Session]):
         if not isinstance(connection, dict):
             return inputs
         proxy = connection.get("proxy")
-        nested = {"proxy": {**ssh.DEFAULTS, **proxy}} if isinstance(proxy, dict) else {}
-        return {**inputs, "connection": {**ssh.DEFAULTS, **connection, **nested}}
+        nested = {"proxy": {**CONNECTION_DEFAULTS, **proxy}} if isinstance(proxy, dict) else {}
+        return {**inputs, "connection": {**CONNECTION_DEFAULTS, **connection, **nested}}
 
 
 class Command(_Remote):
@@ -47,61 +34,18 @@ class Command(_Remote):
     def create(self, it: Work[Session]) -> tuple[str, Properties]:
         output = {"stdout": "", "stderr": ""}
         if it.inputs.get("create") is not None:
-            output = self._execute(it.session, it.inputs["create"], it.inputs, output)
+            output = it.session.remote.execute(it.session, it.inputs["create"], it.inputs, output)
         return f"{current_name()}{secrets.token_hex(4)}", output
 
     def update(self, it: Work[Session]) -> Any:
         """Any change runs `update`, or without it `create` again."""
         command = it.inputs["update"] if it.inputs.get("update") is not None else it.inputs.get("create")
-        return self._execute(it.session, command, it.inputs, it.state) if command is not None else None
+        return it.session.remote.execute(it.session, command, it.inputs, it.state) if command is not None else None
 
     def delete(self, it: Work[Session]) -> None:
         """With what the state says: the old command, address and key."""
         if it.state.get("delete") is not None:
-            self._execute(it.session, it.state["delete"], it.state, it.state)
-
-    @staticmethod
-    def _execute(session: Session, command: str, given: Properties, previous: Properties) -> Properties:
-        urn = current_urn()
-        log = partial(session.log.info, urn)
-
-        async def use(host: asyncssh.SSHClientConnection) -> ssh.Output:
-            environment = await _environment(host, session, given, previous)
-            shown = stdout_logged(given.get("logging"))
-            job = ssh.Job(
-                command,
-                given.get("stdin") or "",
-                environment,
-                log if shown.stdout else None,
-                log if shown.stderr else None,
-            )
-            return await ssh.run(host, job)
-
-        output = ssh.with_host(given["connection"], session.cancelled, log, use)
-        if output.failure:
-            quoted = json.dumps(command, ensure_ascii=False)
-            raise CloudError(f"{output.failure.reason}: running {quoted}:\n{output.failure.output}")
-        return {"stdout": output.stdout, "stderr": output.stderr}
-
-
-async def _environment(
-    host: asyncssh.SSHClientConnection, session: Session, given: Properties, previous: Properties
-) -> dict[str, str]:
-    """The variables to send; one that the server refuses is an error, but only a warning for the earlier output."""
-    found: dict[str, str] = {}
-    for name, value in (given.get("environment") or {}).items():
-        if not await ssh.accepted(host, name, value):
-            raise CloudError(f'could not set environment variable "{name}": {_REFUSED.format(name)}')
-        found[name] = value
-    if given.get("addPreviousOutputInEnv") is False:
-        return found
-    for output in ("stdout", "stderr"):
-        name, value = f"PULUMI_COMMAND_{output.upper()}", previous.get(output)
-        if value and await ssh.accepted(host, name, value):
-            found[name] = value
-        elif value:
-            session.log.warning(current_urn(), _REFUSED.format(name))
-    return found
+            it.session.remote.execute(it.session, it.state["delete"], it.state, it.state)
 
 
 class CopyToRemote(_Remote):
@@ -122,23 +66,13 @@ class CopyToRemote(_Remote):
         return []
 
     def create(self, it: Work[Session]) -> tuple[str, Properties]:
-        self._copy(it.session, it.inputs)
+        it.session.remote.upload(it.session, it.inputs)
         return secrets.token_hex(4), {}
 
     def update(self, it: Work[Session]) -> None:
         """Only another content or place is copied: another host alone is not."""
         if it.changed & {"source", "remotePath"}:
-            self._copy(it.session, it.inputs)
+            it.session.remote.upload(it.session, it.inputs)
 
     def delete(self, it: Work[Session]) -> None:
         """The files stay on the host."""
-
-    @staticmethod
-    def _copy(session: Session, inputs: Properties) -> None:
-        source: Asset = inputs["source"]
-        log = partial(session.log.info, current_urn())
-
-        async def use(host: asyncssh.SSHClientConnection) -> None:
-            await copy(host, source, inputs["remotePath"])
-
-        ssh.with_host(inputs["connection"], session.cancelled, log, use)

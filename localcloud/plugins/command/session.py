@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from localcloud.plugins.codec import Properties
+
+
+CONNECTION_DEFAULTS = {"user": "root", "port": 22, "dialErrorLimit": 10, "perDialTimeout": 15}
+"""What a connection says when the program does not, as the real plugin writes it into the state."""
 
 
 class Log(Protocol):
@@ -22,6 +29,11 @@ class Log(Protocol):
 class Session:
     log: Log
     cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def remote(self) -> ModuleType:
+        """What works over SSH; its library is slow to import, so only when needed."""
+        return importlib.import_module("localcloud.plugins.command.perform")
 
 
 @dataclass(frozen=True)

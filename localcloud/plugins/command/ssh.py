@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import asyncssh
 
 from localcloud.plugins.codec import CloudError, Properties
+from localcloud.plugins.command.session import CONNECTION_DEFAULTS
 from localcloud.plugins.loopback import require_private
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Log = Callable[[str], None]
-
-DEFAULTS = {"user": "root", "port": 22, "dialErrorLimit": 10, "perDialTimeout": 15}
-"""What a connection says when the program does not, as the real plugin writes it into the state."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def with_host(
 async def _dial(
     stack: AsyncExitStack, connection: Properties, tunnel: Any, cancelled: threading.Event, log: Log, what: str
 ) -> asyncssh.SSHClientConnection:
-    given = {**DEFAULTS, **connection}
+    given = {**CONNECTION_DEFAULTS, **connection}
     require_private(given["host"], "the host")
     options = _options(given)
     limit, pause, failed = int(given["dialErrorLimit"]), 0.1, 0
