@@ -1,0 +1,131 @@
+"""From a bare machine to a restored database, with the real engine, real hosts and real data.
+
+One local cloud serves every test here, and the tests run in the order in which they stand: each one is a
+chapter of the same story, as an operator would live it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.platform import Fingerprint, Platform
+
+pytestmark = pytest.mark.e2e
+
+SERVICES = {
+    "auth-service",
+    "ticket-service",
+    "workflow-api",
+    "messaging-service",
+    "notification-service",
+    "workflow-worker",
+    "notification-worker",
+    "postgres",
+    "rabbitmq",
+    "nginx",
+}
+
+
+def test_the_application_answers_on_the_droplet_that_pulumi_made(platform: Platform) -> None:
+    outputs = platform.outputs()
+    assert outputs["rung"] == "single"
+    assert outputs["entry"]["address"] in outputs["url"]
+    assert platform.get("/").startswith("<!doctype html"), "the front page"
+    assert platform.get("/health/")
+
+
+def test_status_says_that_every_service_is_healthy_and_a_verified_backup_is_minutes_old(platform: Platform) -> None:
+    status = platform.tts_json("status")
+    assert status["rung"] == "single"
+    assert {service["name"] for service in status["services"]} >= SERVICES
+    assert [service for service in status["services"] if not service["healthy"]] == []
+    backups = {backup["kind"]: backup for backup in status["backups"]}
+    assert set(backups) == {"databases", "media", "config"}
+    for kind, backup in backups.items():
+        assert backup["verified"], f"the {kind} backup was not verified"
+        assert backup["age_seconds"] < 3600, f"the {kind} backup is older than this test"
+        assert {copy["name"] for copy in backup["offsite"]} == {"aws", "spaces"}
+        assert [copy for copy in backup["offsite"] if copy["lag"]] == []
+    assert status["cost_per_month"] > 0
+
+
+def test_a_second_up_changes_nothing(platform: Platform) -> None:
+    before = platform.pulumi("stack", "export")
+    platform.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    urns = [resource["urn"] for resource in json.loads(before)["deployment"]["resources"]]
+    after = json.loads(platform.pulumi("stack", "export"))
+    assert [resource["urn"] for resource in after["deployment"]["resources"]] == urns
+
+
+def test_a_dropped_database_comes_back_from_the_off_site_copy_row_for_row(
+    platform: Platform, seeded: Fingerprint
+) -> None:
+    platform.tts("backup", "all")
+    platform.psql("DROP DATABASE ticket_db WITH (FORCE)")
+    assert "ticket_db" not in platform.databases()
+    platform.tts("restore", "database", "ticket_db", "--from", "aws", "--yes")
+    assert platform.fingerprint() == seeded
+
+
+def test_lost_media_come_back_from_the_second_off_site_copy_hash_for_hash(
+    platform: Platform, seeded: Fingerprint
+) -> None:
+    platform.lose_the_media()
+    assert platform.attachments() == {}
+    platform.tts("restore", "media", "--from", "spaces", "--yes")
+    assert platform.attachments() == seeded.attachments
+
+
+def test_every_database_comes_back_after_the_server_lost_its_disk(platform: Platform, seeded: Fingerprint) -> None:
+    platform.lose_the_postgres_volume()
+    platform.tts("restore", "databases", "--from", "aws", "--yes")
+    assert platform.fingerprint() == seeded
+
+
+def test_the_host_comes_back_by_itself_after_a_hard_power_cycle(platform: Platform, seeded: Fingerprint) -> None:
+    platform.power_cycle("web-1")
+    platform.wait_until_healthy()
+    assert platform.fingerprint() == seeded
+
+
+def test_the_local_cloud_survives_the_kill_of_its_daemon(platform: Platform, seeded: Fingerprint) -> None:
+    platform.kill_the_cloud()
+    platform.start_the_cloud()
+    platform.pulumi("preview", "--expect-no-changes")
+    platform.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    platform.tts("verify")
+    assert platform.fingerprint() == seeded
+
+
+def test_no_secret_is_in_the_state_the_logs_the_process_list_or_a_cron_file(platform: Platform) -> None:
+    places = platform.places_where_a_secret_must_not_be()
+    secrets = platform.secrets()
+    assert len(secrets) > 6, "the search would find nothing if it looked for nothing"
+    found = [(name, place) for place, text in places.items() for name, value in secrets.items() if value in text]
+    assert found == []
+
+
+def test_a_command_that_fails_shows_no_secret_and_the_next_up_continues(platform: Platform) -> None:
+    platform.pulumi("config", "set", "domain", "tickets.example")
+    with platform.broken_docker("web-1"):
+        output = platform.pulumi_fails("up", "--yes", "--skip-preview")
+    assert [name for name, value in platform.secrets().items() if value in output] == []
+    platform.pulumi("config", "rm", "domain")
+    platform.pulumi("up", "--yes", "--skip-preview")
+    platform.wait_until_healthy()
+
+
+def test_destroy_refuses_what_holds_state_and_leaves_the_buckets(platform: Platform) -> None:
+    vaults = platform.outputs()["backup"]["offsite"]
+    assert "protect" in platform.pulumi_fails("destroy", "--yes", "--skip-preview")
+    platform.pulumi("destroy", "--yes", "--skip-preview", "--exclude-protected")
+    assert platform.buckets() >= {vault["bucket"] for vault in vaults}
+    for vault in vaults:
+        kinds = {
+            tag for snapshot in platform.restic_snapshots(vault) for tag in snapshot["tags"] if tag.startswith("kind=")
+        }
+        assert kinds == {"kind=databases", "kind=media", "kind=config"}, f"what plain restic finds in {vault['name']}"
