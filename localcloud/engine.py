@@ -79,6 +79,11 @@ class Engine:
         found = self.run(kind, "ls", *every, "--quiet", "--filter", f"label={self.label}")
         return list(dict.fromkeys(found.split()))
 
+    def names(self, kind: str) -> list[str]:
+        """Give the names of all volumes or images of this cloud."""
+        column = {"volume": "{{.Name}}", "image": "{{.Repository}}"}[kind]
+        return self.run(kind, "ls", "--filter", f"label={self.label}", "--format", column).split()
+
     def remove(self, kind: str, *names: str) -> None:
         """Remove what is there of the named."""
         for name in names:

@@ -164,7 +164,8 @@ class Machine:
             )
             self._copy(self.name, name)
         except EngineError:
-            forget_snapshot(self.engine, name)
+            self.engine.remove("image", name)
+            self.engine.remove("volume", name)
             raise
         finally:
             if paused:
@@ -182,8 +183,3 @@ class Machine:
             "--security-opt=apparmor=unconfined", f"--volume={source}:/from:ro", f"--volume={target}:/to",
             self.config.image, "bash", "-o", "pipefail", "-c", COPY, timeout=1800,
         )  # fmt: skip
-
-
-def forget_snapshot(engine: Engine, name: str) -> None:
-    engine.remove("image", name)
-    engine.remove("volume", name)

@@ -261,6 +261,7 @@ def _remove_later(cloud: Cloud, number: int) -> None:
         with cloud.store.transaction():
             cloud.store.kind("droplets").pop(str(number), None)
         cloud.reconcile()
+        images.sweep(cloud)
 
     cloud.later(work)
 

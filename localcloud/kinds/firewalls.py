@@ -26,7 +26,7 @@ def members(cloud: Cloud, firewall: Record) -> list[Record]:
     """Give the droplets that a firewall applies to."""
     tagged = [one["id"] for tag in firewall["tags"] for one in tags.bearers(cloud, "droplets", tag)]
     wanted = {*firewall["droplet_ids"], *tagged}
-    return [one for one in cloud.records("droplets") if one["id"] in wanted]
+    return [one for one in cloud.records("droplets") if one["id"] in wanted and not one["leaving"]]
 
 
 def reconcile(cloud: Cloud) -> None:
@@ -91,7 +91,7 @@ def _rule(cloud: Cloud, rule: Record, ends: str) -> Rule:
     ]
     numbers = [*(peers.get("droplet_ids") or [])]
     numbers += [one["id"] for tag in peers.get("tags") or [] for one in tags.bearers(cloud, "droplets", tag)]
-    near = [one for one in cloud.records("droplets") if one["id"] in numbers]
+    near = [one for one in cloud.records("droplets") if one["id"] in numbers and not one["leaving"]]
     ranges += [IPv4Network(one[word]) for one in near for word in ("public", "private")]
     # Other kinds that can be named as a peer say where they are in their record.
     named = {*(peers.get("load_balancer_uids") or []), *(peers.get("kubernetes_ids") or [])}

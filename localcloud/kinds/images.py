@@ -1,16 +1,17 @@
 """Images: the distributions' (all of them the one local image) and the snapshots of droplets, which are real."""
 
+import logging
 from typing import Any
 
 from localcloud.cloud import Cloud, Kind
+from localcloud.engine import EngineError
 from localcloud.kinds import tags
 from localcloud.kinds.catalog import catalog
-from localcloud.machine import forget_snapshot
 from localcloud.store import Record
 from localcloud.web import ApiError, Call, Routes, invalid
 
+LOG = logging.getLogger(__name__)
 routes = Routes()
-KIND = Kind(routes, records="snapshots", resource="image", plural="images")
 DISTRIBUTIONS_SINCE = "2026-01-01T00:00:00Z"
 
 
@@ -56,6 +57,27 @@ def keep(cloud: Cloud, droplet: Record, name: str, moment: str, saved: str) -> N
         "tags": [],
         "snapshot": saved,
     }
+
+
+def sweep(cloud: Cloud) -> None:
+    """Remove what no snapshot needs any more: the deleted ones' parts, and what an interrupted one has left.
+
+    Docker keeps an image as long as a droplet that was made from it is there; it goes with the droplet.
+    """
+    with cloud.store.transaction():
+        kept = {one["snapshot"] for one in cloud.records("snapshots")}
+        going_on = [one["id"] for one in cloud.records("actions") if one["completed_at"] is None]
+    kept |= {cloud.config.name(f"snapshot-{number}") for number in going_on}
+    for kind in ("image", "volume"):
+        for name in cloud.engine.names(kind):
+            if name.startswith(cloud.config.name("snapshot-")) and name not in kept:
+                try:
+                    cloud.engine.run(kind, "rm", name)
+                except EngineError as error:
+                    LOG.info("%s %s stays for now: %s", kind, name, error)
+
+
+KIND = Kind(routes, records="snapshots", resource="image", plural="images", recover=sweep)
 
 
 def present(image: Record) -> dict[str, Any]:
@@ -113,6 +135,6 @@ def show_snapshot(cloud: Cloud, call: Call, identity: int) -> dict[str, Any]:
 @routes.delete("/v2/snapshots/<int:identity>")
 @routes.delete("/v2/images/<int:identity>")
 def delete(cloud: Cloud, call: Call, identity: int) -> None:
-    snapshot = cloud.one("snapshots", identity)
+    cloud.one("snapshots", identity)
     del cloud.store.kind("snapshots")[str(identity)]
-    cloud.later(lambda: forget_snapshot(cloud.engine, snapshot["snapshot"]))
+    cloud.later(lambda: sweep(cloud))

@@ -20,7 +20,7 @@ from localcloud.store import Store
 from localcloud.web import Api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TOKEN = "token-of-the-test"
@@ -51,6 +51,8 @@ class FakeEngine(Engine):
                 self.there.add(("container", arguments[arguments.index("--name") + 1]))
             case "volume" | "network" if arguments[1] == "create":
                 self.there.add((verb, last))
+            case "volume" | "image" if arguments[1] == "rm":
+                self.there.discard((verb, last))
             case "commit":
                 self.there.add(("image", last))
             case "start":
@@ -69,10 +71,23 @@ class FakeEngine(Engine):
     def owned(self, kind: str) -> list[str]:
         return [name for known, name in self.there if known == kind]
 
+    def names(self, kind: str) -> list[str]:
+        return self.owned(kind)
+
     def remove(self, kind: str, *names: str) -> None:
         for name in names:
             self.there.discard((kind, name))
             self.up.discard(name)
+
+
+def wait_for(ready: Callable[[], bool]) -> None:
+    """Wait for work that no action tells of."""
+    pause = threading.Event()
+    for _ in range(WAIT_SECONDS * 100):
+        if ready():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not come to pass")
 
 
 class FakeObjects:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.localcloud.api_support import FakeEngine, Service, serving
+from tests.localcloud.api_support import FakeEngine, Service, serving, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +87,20 @@ def test_a_snapshot_bears_the_moment_at_which_its_action_started(service: Servic
     assert service.shown(other)["image"]["name"] == "before"
     service.call("DELETE", f"/v2/snapshots/{listed['id']}")
     assert service.refused("GET", f"/v2/snapshots/{listed['id']}")[0] == 404
+
+
+def test_what_a_droplet_still_needs_of_a_deleted_snapshot_goes_with_the_droplet(service: Service) -> None:
+    number = service.droplet()
+    service.act(number, "snapshot", name="s")
+    [identity] = service.shown(number)["snapshot_ids"]
+    copy = service.droplet(name="copy", image=identity)
+    service.engine.broken.add("image")
+    service.call("DELETE", f"/v2/snapshots/{identity}")
+    wait_for(lambda: ("image", "rm") in [one[:2] for one in service.engine.asked])
+    assert [kind for kind, _ in service.engine.there].count("image") == 1, "in use"
+    service.engine.broken.clear()
+    service.call("DELETE", f"/v2/droplets/{copy}")
+    wait_for(lambda: not service.engine.names("image"))
 
 
 def test_a_snapshot_that_fails_leaves_nothing_and_lets_the_droplet_run_on(service: Service) -> None:

@@ -115,6 +115,14 @@ def test_the_images_tag_follows_the_files_and_not_what_is_built_into_them(tmp_pa
     assert not built.exists() or before == settings.image_tag()
 
 
+def test_the_droplets_scripts_are_sound() -> None:
+    scripts = sorted(map(str, (settings.CONTEXT / "files/usr/local/lib/localcloud").iterdir()))
+    assert len(scripts) == 2
+    for command in (["shellcheck", *scripts], ["shfmt", "-i", "2", "-ci", "-d", *scripts]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     "name",
     ["s3.us-east-1.amazonaws.com", "bucket-1.s3.dualstack.eu-central-1.amazonaws.com", "fra1.digitaloceanspaces.com",
