@@ -12,6 +12,9 @@ REPOSITORY_PREFIX: Final = "restic"
 BUCKET_NAME_LIMIT: Final = 63
 """Longest bucket name that S3 and Spaces accept (Amazon S3 user guide, bucket naming rules)."""
 
+GOOGLE_KEY_FILE_CONTENT: Final = "GOOGLE_APPLICATION_CREDENTIALS_JSON"
+"""Variable of a destination that holds a whole JSON key file. restic wants its path, in the one without the ending."""
+
 _BUCKET = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 

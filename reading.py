@@ -42,28 +42,36 @@ class Reader:
         return tuple(map(str, values))
 
     def mapping(self, key: str) -> dict[str, str]:
+        return as_texts(self._typed(key, dict, "an object", {}))
+
+    def secret_mapping(self, key: str, fix: str) -> dict[str, Any]:
+        """The object under `key`, which has to be encrypted; `fix` is the command that encrypts it."""
         values = self._typed(key, dict, "an object", {})
-        if key == "appSecrets" and values:
-            self._demand_encryption(key)
-        return {str(name): str(value) for name, value in values.items()}
+        if values:
+            self._demand_encryption(key, fix)
+        return values
 
     def secret(self, key: str) -> pulumi.Output[str]:
         value = self._config.get_secret(key)
         if not self._config.get(key):
-            self._note(key, "(missing)", "a secret of the stack", f"tts init --stack {pulumi.get_stack()}")
+            self._note(key, "(missing)", "a secret of the stack", made_by_init())
         else:
-            self._demand_encryption(key)
+            self._demand_encryption(key, made_by_init())
         return pulumi.Output.secret("") if value is None else value
 
     def record(self, key: str, shape: type[_Shape]) -> _Shape:
         """The object under `key` as the dataclass `shape`: every field there, of its type, and no other."""
-        values = self._typed(key, dict, "an object", {})
-        hints = {camel(name): hint for name, hint in get_type_hints(shape).items()}
-        for name in values.keys() - hints.keys():
-            self._note(f"{key}.{name}", str(values[name]), "no such key", f"one of {', '.join(sorted(hints))}")
-        return shape(
-            **{snake(name): self._field(f"{key}.{name}", values.get(name), hint) for name, hint in hints.items()}
-        )
+        return self._shaped(key, self._typed(key, dict, "an object", {}), shape)
+
+    def records(self, key: str, shape: type[_Shape]) -> tuple[_Shape, ...]:
+        """The list of objects under `key`, each as the dataclass `shape`."""
+        found: list[_Shape] = []
+        for index, value in enumerate(self._typed(key, list, "a list", [])):
+            if isinstance(value, dict):
+                found.append(self._shaped(f"{key}[{index}]", cast("dict[str, Any]", value), shape))
+            else:
+                self._note(f"{key}[{index}]", repr(value), "an object", "Pulumi.yaml describes its keys")
+        return tuple(found)
 
     def refuse_unknown(self, keys: set[str]) -> None:
         prefix = f"{pulumi.get_project()}:"
@@ -72,6 +80,14 @@ class Reader:
             if name.startswith(prefix) and key not in keys:
                 fix = f"pulumi config rm {key} --stack {pulumi.get_stack()}; the keys are in Pulumi.yaml"
                 self._note(key, "(not shown)", "no such key", fix)
+
+    def _shaped(self, key: str, values: dict[str, Any], shape: type[_Shape]) -> _Shape:
+        hints = {camel(name): hint for name, hint in get_type_hints(shape).items()}
+        for name in values.keys() - hints.keys():
+            self._note(f"{key}.{name}", str(values[name]), "no such key", f"one of {', '.join(sorted(hints))}")
+        return shape(
+            **{snake(name): self._field(f"{key}.{name}", values.get(name), hint) for name, hint in hints.items()}
+        )
 
     def _field(self, key: str, value: object, hint: object) -> object:
         empty, words = _EMPTY[hint]
@@ -105,16 +121,25 @@ class Reader:
         self._note(key, shown, f"it is {words}", f"write it as {words}")
         return empty
 
-    def _demand_encryption(self, key: str) -> None:
+    def _demand_encryption(self, key: str, command: str) -> None:
         if not is_config_secret(self._config.full_key(key)):
-            stack = pulumi.get_stack()
-            fix = f"take it out of Pulumi.{stack}.yaml, never use that value again, then: tts init --stack {stack}"
+            fix = f"take it out of Pulumi.{pulumi.get_stack()}.yaml, never use that value again, then: {command}"
             self._note(key, "(hidden)", "a secret stands in the stack file unencrypted", fix)
 
     def _note(self, key: str, value: str, rule: str, fix: str) -> None:
         problem = Problem(key, value, rule, fix)
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def made_by_init() -> str:
+    """The command that makes what a stack must have."""
+    return f"tts init --stack {pulumi.get_stack()}"
+
+
+def as_texts(values: dict[str, Any]) -> dict[str, str]:
+    """Names and values as texts: the engine reads an unquoted number as a number."""
+    return {str(name): str(value) for name, value in values.items()}
 
 
 def camel(name: str) -> str:

@@ -179,11 +179,15 @@ def vault(lock_mode: str, lock_days: int, noncurrent_days: int) -> Iterator[Prob
         )
 
 
-def buckets(project: str, stack: str, suffix: str, vaults: Sequence[str]) -> Iterator[Problem]:
-    """There is at least one vault, and the suffix makes legal names for all of their buckets."""
-    if not vaults:
+def off_site(names: Sequence[str]) -> Iterator[Problem]:
+    """There is at least one off-site copy."""
+    if not names:
         rule = "with spaces: false too there is no off-site copy"
-        yield Problem("aws", "false", rule, "turn on at least one of aws and spaces")
+        yield Problem("aws", "false", rule, "turn on at least one of aws and spaces, or name destinations")
+
+
+def buckets(project: str, stack: str, suffix: str, vaults: Sequence[str]) -> Iterator[Problem]:
+    """The suffix makes legal names for the buckets of all vaults."""
     if not suffix:
         rule = "bucket names are shared by the whole world: ours end in letters of chance"
         yield Problem("bucketSuffix", "(missing)", rule, f"tts init --stack {stack}")

@@ -7,14 +7,16 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import pulumi
 
+import alerts
 import compose
+import destinations
 import rules
 from phases import Row, Rung, row
-from reading import Reader, camel
+from reading import Reader, as_texts, camel, made_by_init
 from rules import Problem
 
 ROOT: Final = Path(__file__).resolve().parent
@@ -70,6 +72,14 @@ class Vault:
 
 
 @dataclass(frozen=True)
+class Destination:
+    """A further off-site repository, by any of restic's addresses."""
+
+    name: str
+    repository: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything a stack decides. One field per key of Pulumi.yaml, which describes them; secrets stay Outputs."""
 
@@ -88,6 +98,9 @@ class Settings:
     retention: Retention
     vault: Vault
     upload_limit_kib: int
+    destinations: tuple[Destination, ...]
+    destination_credentials: Mapping[str, pulumi.Output[dict[str, str]]]
+    alerts: pulumi.Output[dict[str, Any]] | None
     bucket_suffix: str
     ssh_public_key: str
     host_public_key: str
@@ -157,6 +170,11 @@ def _read(reader: Reader) -> Settings:
         retention=reader.record("retention", Retention),
         vault=reader.record("vault", Vault),
         upload_limit_kib=reader.whole("uploadLimitKib"),
+        destinations=reader.records("destinations", Destination),
+        destination_credentials={
+            name: pulumi.Output.secret(known) for name, known in _credentials(reader).items() if known
+        },
+        alerts=_alerts(reader),
         bucket_suffix=reader.text("bucketSuffix"),
         ssh_public_key=reader.text("sshPublicKey"),
         host_public_key=reader.text("hostPublicKey"),
@@ -164,8 +182,36 @@ def _read(reader: Reader) -> Settings:
         host_private_key=reader.secret("hostPrivateKey"),
         backup_passphrase=reader.secret("backupPassphrase"),
         recovery_key=reader.secret("recoveryKey"),
-        app_secrets=pulumi.Output.secret(reader.mapping("appSecrets")),
+        app_secrets=pulumi.Output.secret(_app_secrets(reader)),
     )
+
+
+def _app_secrets(reader: Reader) -> dict[str, str]:
+    return as_texts(reader.secret_mapping("appSecrets", made_by_init()))
+
+
+def _credentials(reader: Reader) -> dict[str, dict[str, str] | None]:
+    """Variables by destination; None for what is not an object."""
+    values = reader.secret_mapping("destinationCredentials", _set_secret("destinationCredentials.NAME.VARIABLE"))
+    return {
+        name: as_texts(cast("dict[str, Any]", each)) if isinstance(each, dict) else None
+        for name, each in values.items()
+    }
+
+
+def _alerts(reader: Reader) -> pulumi.Output[dict[str, Any]] | None:
+    values = _alert_values(reader)
+    if not values or any(alerts.problems(values, pulumi.get_stack())):
+        return None
+    return pulumi.Output.secret(alerts.content(values))
+
+
+def _alert_values(reader: Reader) -> dict[str, Any]:
+    return reader.secret_mapping("alerts", _set_secret("alerts.CHANNEL"))
+
+
+def _set_secret(path: str) -> str:
+    return f"pulumi config set --secret --path '{path}' --stack {pulumi.get_stack()}"
 
 
 def _problems(found: Settings, reader: Reader, deployed: str | None) -> Iterator[Problem]:
@@ -183,8 +229,13 @@ def _problems(found: Settings, reader: Reader, deployed: str | None) -> Iterator
         yield from rules.numbers(section, {camel(name): value for name, value in values.items()}, limits)
     yield from rules.vault(found.vault.lock_mode, found.vault.lock_days, found.vault.noncurrent_days)
     yield from rules.buckets(pulumi.get_project(), stack, found.bucket_suffix, vaults)
+    yield from rules.off_site([*vaults, *(each.name for each in found.destinations)])
+    yield from destinations.destinations([(each.name, each.repository) for each in found.destinations])
+    addresses = {each.name: each.repository for each in found.destinations}
+    yield from destinations.credentials(addresses, _credentials(reader), stack)
+    yield from alerts.problems(_alert_values(reader), stack)
     yield from rules.public_key("sshPublicKey", found.ssh_public_key, stack)
     yield from rules.public_key("hostPublicKey", found.host_public_key, stack)
     yield from compose.names(app.project, app.database_user, app.databases, app.secrets, app.health_path)
     yield from compose.compose_file(ROOT / app.path, app.compose_file, app.database_service, app.media_volume)
-    yield from rules.env_secrets(app.secrets, reader.mapping("appSecrets"), stack)
+    yield from rules.env_secrets(app.secrets, _app_secrets(reader), stack)

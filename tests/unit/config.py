@@ -19,6 +19,7 @@ from settings import Settings, SettingsError, load
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_TEXTS = ("sshPrivateKey", "hostPrivateKey", "backupPassphrase", "recoveryKey")
+SECRET_OBJECTS = ("appSecrets", "destinationCredentials", "alerts")
 SERVICE: dict[str, Any] = {"image": "x", "healthcheck": {"test": ["CMD", "true"]}}
 COMPOSE: dict[str, Any] = {
     "services": {"postgres": SERVICE, "ticket-service": SERVICE},
@@ -31,7 +32,7 @@ class StackConfig:
     """Values by key, and the keys whose values are encrypted in the stack file."""
 
     values: dict[str, Any]
-    encrypted: set[str] = field(default_factory=lambda: {*SECRET_TEXTS, "appSecrets"})
+    encrypted: set[str] = field(default_factory=lambda: {*SECRET_TEXTS, *SECRET_OBJECTS})
 
     def install(self) -> None:
         """Make it the configuration of the current process, as the engine would."""

@@ -13,6 +13,7 @@ from reading import camel, snake
 from settings import App, Retention, Settings, SettingsError, Thresholds, Vault
 from tests.unit.config import (
     COMPOSE,
+    SECRET_OBJECTS,
     SECRET_TEXTS,
     StackConfig,
     load_settings,
@@ -76,7 +77,7 @@ def test_every_key_has_a_type_a_default_and_a_description() -> None:
 
 
 def test_no_secret_is_declared_with_a_value() -> None:
-    for key in (*SECRET_TEXTS, "appSecrets"):
+    for key in (*SECRET_TEXTS, *SECRET_OBJECTS):
         assert schema()[key]["default"] in ("", {})
         assert "secret" not in schema()[key], (
             "with `secret: true` the engine refuses the stack before we name the command"
@@ -107,7 +108,7 @@ def test_the_scaled_stack_says_which_rung_is_not_there_yet(app: Path) -> None:
 
 @pytest.mark.parametrize("stack", ["local", "prod", "scaled"])
 def test_a_committed_stack_file_holds_no_secret_and_no_undeclared_key(stack: str) -> None:
-    assert set(stack_file(stack)) <= set(schema()) - {*SECRET_TEXTS, "appSecrets"}
+    assert set(stack_file(stack)) <= set(schema()) - {*SECRET_TEXTS, *SECRET_OBJECTS}
 
 
 MISTAKES: list[tuple[str, object, str, str]] = [
@@ -148,6 +149,8 @@ MISTAKES: list[tuple[str, object, str, str]] = [
     ("bucketSuffix", "Ä_1", "bucketSuffix", "a bucket name has at least 3 lower-case letters, digits and hyphens"),
     ("sshPublicKey", "ssh-rsa AAAA", "sshPublicKey", "an ed25519 public key in one line"),
     ("retention_", 1, "retention_", "no such key"),
+    ("destinations", {"b2": "b2:bucket:restic"}, "destinations", "it is a list"),
+    ("destinations", ["b2:bucket:restic"], "destinations[0]", "an object"),
 ]
 
 
@@ -282,8 +285,11 @@ def test_a_secret_that_nothing_uses_is_named(config: StackConfig) -> None:
     assert set(problems(config)) == {"appSecrets.OLD_KEY"}
 
 
-@pytest.mark.parametrize("key", [*SECRET_TEXTS, "appSecrets"])
+@pytest.mark.parametrize("key", [*SECRET_TEXTS, *SECRET_OBJECTS])
 def test_an_unencrypted_secret_is_refused_without_showing_it(key: str, config: StackConfig) -> None:
+    config.values |= {"destinations": [{"name": "b2", "repository": "b2:bucket:restic"}]}
+    config.values["destinationCredentials"] = {"b2": {"B2_ACCOUNT_ID": "secret-1", "B2_ACCOUNT_KEY": "secret-2"}}
+    config.values["alerts"] = {"pingUrl": "https://example.org/secret-3"}
     config.encrypted.discard(key)
     with pytest.raises(SettingsError) as caught:
         load_settings(config)
