@@ -16,6 +16,7 @@ from components.backup_vault import BackupVault, BackupVaultArgs
 from components.bundle import Bundle, pack
 from components.entry import Entry, EntryArgs
 from components.network import Network, NetworkArgs
+from components.offsite import Offsite, further
 from components.project import Project, ProjectArgs
 from components.spaces_vault import SpacesVault, SpacesVaultArgs
 from components.web_host import WebHost, WebHostArgs
@@ -23,8 +24,8 @@ from settings import ROOT, Settings
 
 APP_DIRECTORY, APP_ENV_FILE = "/srv/app", "/etc/tts/app.env"
 WITHOUT_AWS = (
-    "aws is off: Spaces is the only off-site copy. What is lost: an append-only credential and object lock. "
-    "Whoever takes over the host can delete the off-site history too."
+    "aws is off. What is lost: an append-only credential and object lock. "
+    "Whoever takes over the host can delete the off-site history of Spaces too."
 )
 BUCKETS_STAY = (
     "backup buckets are protected and retained: `pulumi destroy` leaves them, and everything in them, in place"
@@ -42,8 +43,9 @@ def build(settings: Settings) -> dict[str, Any]:
     spaces = _spaces_vault(settings) if settings.spaces else None
     vaults = [vault for vault in (aws, spaces) if vault]
     public_host = settings.domain or entry.address
+    offsite = [*(vault.offsite for vault in vaults), *_further(settings)]
     applications = [_application(host, settings, public_host, scripts, source) for host in hosts]
-    jobs = BackupJobs("backup-jobs", _jobs(settings, owner, applications[0], scripts, vaults))
+    jobs = BackupJobs("backup-jobs", _jobs(settings, owner, applications[0], scripts, offsite))
     _project(settings, hosts, entry, spaces)
     return {
         # Waits for the last step: a climb that fails half-way leaves the stack on the rung it came from.
@@ -60,7 +62,10 @@ def build(settings: Settings) -> dict[str, Any]:
             "composeFile": settings.app.compose_file,
             "healthPath": settings.app.health_path,
         },
-        "backup": {"owner": owner.name, "offsite": [_offsite_output(vault) for vault in vaults]},
+        "backup": _backup_output(settings, owner, offsite),
+        # For the operator alone: these keys are on no host.
+        "maintenance": pulumi.Output.secret({vault.offsite.name: vault.maintenance for vault in vaults}),
+        "audit": pulumi.Output.secret({vault.offsite.name: vault.audit for vault in vaults}),
         "costPerMonth": _cost(settings, hosts),
         "notes": _notes(settings),
     }
@@ -113,6 +118,11 @@ def _spaces_vault(settings: Settings) -> SpacesVault:
     return SpacesVault("spaces", args)
 
 
+def _further(settings: Settings) -> list[Offsite]:
+    known = settings.destination_credentials
+    return [further(each.name, each.repository, known.get(each.name)) for each in settings.destinations]
+
+
 def _application(
     host: WebHost, settings: Settings, public_host: pulumi.Input[str], scripts: Bundle, source: Bundle
 ) -> Application:
@@ -143,7 +153,7 @@ def _jobs(
     owner: WebHost,
     application: Application,
     scripts: Bundle,
-    vaults: Sequence[BackupVault | SpacesVault],
+    offsite: Sequence[Offsite],
 ) -> BackupJobsArgs:
     app = settings.app
     keep = {**dataclasses.asdict(settings.retention), **dataclasses.asdict(settings.thresholds)}
@@ -159,7 +169,8 @@ def _jobs(
         media_volume=app.media_volume,
         database=DatabaseSource("container", app.database_service, app.database_user, app.databases),
         keep=Keep(**keep, upload_limit_kib=settings.upload_limit_kib),
-        offsite=[vault.offsite for vault in vaults],
+        offsite=offsite,
+        alerts=settings.alerts,
         passphrase=settings.backup_passphrase,
         recovery_key=settings.recovery_key,
     )
@@ -184,13 +195,16 @@ def _host_output(host: WebHost, owner: WebHost) -> dict[str, Any]:
     }
 
 
-def _offsite_output(vault: BackupVault | SpacesVault) -> dict[str, Any]:
-    offsite = vault.offsite
+def _backup_output(settings: Settings, owner: WebHost, offsite: Sequence[Offsite]) -> dict[str, Any]:
+    vault = settings.vault
     return {
-        "name": offsite.name,
-        "bucket": offsite.bucket,
-        "region": offsite.region,
-        "repository": offsite.repository,
+        "owner": owner.name,
+        "offsite": [
+            {"name": each.name, "bucket": each.bucket, "region": each.region, "repository": each.repository}
+            for each in offsite
+        ],
+        "retention": dataclasses.asdict(settings.retention),
+        "lock": {"mode": vault.lock_mode, "days": vault.lock_days} if settings.aws else None,
     }
 
 

@@ -1,16 +1,17 @@
 """The backup jobs on their one owner host: env file, secrets, scripts, schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import pulumi
 
 from components import remote
 from components.base import Component
 from components.bundle import Bundle
-from components.offsite import Offsite
+from components.offsite import SECRETS_DIRECTORY, Offsite
 
-SECRETS_DIRECTORY = "/etc/tts/secrets"
+ALERTS: Final = "alerts.json"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Keep:
 
 @dataclass(frozen=True)
 class BackupJobsArgs:
-    """`owner` is the host's role name: it labels every snapshot and stays the same when the droplet is replaced."""
+    """`owner` is the host's role name: it labels every snapshot and stays the same when the droplet is replaced.
+
+    `alerts` are the channels that hear of every job's end, or None for none.
+    """
 
     host: remote.Access
     application_running: pulumi.Resource
@@ -51,6 +55,7 @@ class BackupJobsArgs:
     database: DatabaseSource
     keep: Keep
     offsite: Sequence[Offsite]
+    alerts: pulumi.Output[Mapping[str, Any]] | None
     passphrase: pulumi.Output[str]
     recovery_key: pulumi.Output[str]
 
@@ -62,7 +67,7 @@ class BackupJobs(Component):
         super().__init__("backup_jobs:BackupJobs", name)
         stdin = {"env": environment(args), "secrets": _secrets(args)}
         install = remote.Task("install", [args.scripts], stdin, minutes=30)
-        after = [args.application_running, *(each.guard for each in args.offsite)]
+        after = [args.application_running, *(each.guard for each in args.offsite if each.guard)]
         command = remote.run(f"{name}-install", args.host, install, parent=self, after=after)
         self.installed: pulumi.Output[str] = command.id
         self.finish(owner=args.owner)
@@ -93,12 +98,29 @@ def environment(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
         "TTS_MAX_REPOSITORY_GB": str(args.keep.max_repository_gb),
         "TTS_LIMIT_UPLOAD_KIB": str(args.keep.upload_limit_kib),
     }
+    if args.alerts:
+        values["TTS_ALERTS_FILE"] = f"{SECRETS_DIRECTORY}/{ALERTS}"
     for each in args.offsite:
-        values[f"TTS_OFFSITE_{each.name.upper()}_REPOSITORY"] = each.repository
-        values[f"TTS_OFFSITE_{each.name.upper()}_CREDENTIALS"] = f"{SECRETS_DIRECTORY}/offsite-{each.name}"
+        prefix = f"TTS_OFFSITE_{each.name.replace('-', '_').upper()}"
+        values[f"{prefix}_REPOSITORY"] = each.repository
+        if each.credentials:
+            values[f"{prefix}_CREDENTIALS"] = f"{SECRETS_DIRECTORY}/{_credentials_file(each)}"
     return values
 
 
-def _secrets(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
-    offsite = {f"offsite-{each.name}": each.credentials for each in args.offsite}
-    return {"backup-passphrase": args.passphrase, "recovery-key": args.recovery_key, **offsite}
+def _secrets(args: BackupJobsArgs) -> pulumi.Output[dict[str, str]]:
+    """The secret files by name. The recovery key is used by the installer and does not stay."""
+    found: dict[str, pulumi.Input[str]] = {"backup-passphrase": args.passphrase, "recovery-key": args.recovery_key}
+    found |= {_credentials_file(each): each.credentials for each in args.offsite if each.credentials}
+    if args.alerts:
+        found[ALERTS] = pulumi.Output.json_dumps(args.alerts)
+    key_files = [each.files for each in args.offsite if each.files]
+    return pulumi.Output.all(pulumi.Output.all(**found), *key_files).apply(_joined)
+
+
+def _joined(parts: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {name: text for part in parts for name, text in part.items()}
+
+
+def _credentials_file(offsite: Offsite) -> str:
+    return f"offsite-{offsite.name}"

@@ -1,28 +1,16 @@
 """The primary off-site copy: a bucket on AWS S3 whose history the host cannot destroy."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 from pulumi_aws import iam, s3
 
 import naming
+from components import vault_policies
 from components.base import Component
-from components.offsite import Offsite, credentials
-
-NEVER: Final = (
-    "s3:BypassGovernanceRetention",
-    "s3:DeleteBucket",
-    "s3:DeleteBucketPolicy",
-    "s3:DeleteObjectVersion",
-    "s3:PutBucketObjectLockConfiguration",
-    "s3:PutBucketPolicy",
-    "s3:PutBucketVersioning",
-    "s3:PutLifecycleConfiguration",
-    "s3:PutObjectLegalHold",
-    "s3:PutObjectRetention",
-)
-"""What the host's credential is denied outright, whatever policy somebody attaches to it later."""
+from components.offsite import Offsite, credentials, key_pair
 
 
 @dataclass(frozen=True)
@@ -38,7 +26,10 @@ class BackupVaultArgs:
 
 
 class BackupVault(Component):
-    """The bucket with all its protection, and a user that may add to it but not take away. See `offsite`."""
+    """The bucket with all its protection, and a user that may add to it but not take away. See `offsite`.
+
+    `maintenance` and `audit` are keys for the operator: no host has them.
+    """
 
     def __init__(self, name: str, args: BackupVaultArgs) -> None:
         super().__init__("backup_vault:BackupVault", name)
@@ -52,7 +43,11 @@ class BackupVault(Component):
         )
         self._close(name, bucket, args.region)
         self._keep_history(name, bucket, args)
-        key = self._append_only_user(name, bucket)
+        key = self._user(name, bucket, vault_policies.append_only)
+        maintenance = self._user(f"{name}-maintenance", bucket, vault_policies.maintenance)
+        audit = self._user(f"{name}-audit", bucket, vault_policies.audit)
+        self.maintenance = key_pair(maintenance.id, maintenance.secret)
+        self.audit = key_pair(audit.id, audit.secret)
         self.finish(bucket=bucket.bucket)
         self.offsite = Offsite(
             name=name,
@@ -107,9 +102,9 @@ class BackupVault(Component):
             opts=self.kept(after=[versioning]),
         )
 
-    def _append_only_user(self, name: str, bucket: s3.Bucket) -> iam.AccessKey:
+    def _user(self, name: str, bucket: s3.Bucket, policy: Callable[[str], dict[str, Any]]) -> iam.AccessKey:
         user = iam.User(name, opts=self.child())
-        document = pulumi.Output.json_dumps(bucket.arn.apply(append_only))
+        document = pulumi.Output.json_dumps(bucket.arn.apply(policy))
         iam.UserPolicy(name, user=user.name, policy=document, opts=self.child())
         return iam.AccessKey(name, user=user.name, opts=self.child())
 
@@ -137,21 +132,3 @@ def lifecycle(cold_after_days: int, noncurrent_days: int) -> list[s3.BucketLifec
         expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True),
     )
     return [cold, tidy]
-
-
-def append_only(bucket_arn: str) -> dict[str, Any]:
-    """IAM policy for restic as a writer: put, get and list; delete under `locks/` alone."""
-    repository = f"{bucket_arn}/{naming.REPOSITORY_PREFIX}"
-    statements = [
-        ("List", "Allow", ["s3:ListBucket", "s3:GetBucketLocation"], [bucket_arn]),
-        ("Append", "Allow", ["s3:GetObject", "s3:PutObject"], [f"{repository}/*"]),
-        ("Unlock", "Allow", ["s3:DeleteObject"], [f"{repository}/locks/*"]),
-        ("Never", "Deny", list(NEVER), [bucket_arn, f"{bucket_arn}/*"]),
-    ]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Sid": sid, "Effect": effect, "Action": action, "Resource": resource}
-            for sid, effect, action, resource in statements
-        ],
-    }

@@ -11,7 +11,7 @@ import pulumi_digitalocean as digitalocean
 
 import naming
 from components.base import Component
-from components.offsite import Offsite, credentials
+from components.offsite import Offsite, credentials, key_pair
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,10 @@ class SpacesVaultArgs:
 
 
 class SpacesVault(Component):
-    """A private, versioned bucket and a key that reaches this bucket only. See `offsite`."""
+    """A private, versioned bucket and keys that reach this bucket only. See `offsite`.
+
+    `maintenance` and `audit` are keys for the operator: no host has them.
+    """
 
     def __init__(self, name: str, args: SpacesVaultArgs) -> None:
         super().__init__("spaces_vault:SpacesVault", name)
@@ -38,8 +41,11 @@ class SpacesVault(Component):
             lifecycle_rules=[_tidy(args.noncurrent_days)],
             opts=self.kept(),
         )
-        grant = digitalocean.SpacesKeyGrantArgs(bucket=bucket.name, permission="readwrite")
-        key = digitalocean.SpacesKey(name, grants=[grant], opts=self.child())
+        key = self._key(name, bucket, "readwrite")
+        maintenance = self._key(f"{name}-maintenance", bucket, "readwrite")
+        audit = self._key(f"{name}-audit", bucket, "read")
+        self.maintenance = key_pair(maintenance.access_key, maintenance.secret_key)
+        self.audit = key_pair(audit.access_key, audit.secret_key)
         self.urn_in_project = bucket.bucket_urn
         self.finish(bucket=bucket.name)
         self.offsite = Offsite(
@@ -50,6 +56,10 @@ class SpacesVault(Component):
             credentials=credentials(key.access_key, key.secret_key, args.region),
             guard=self,
         )
+
+    def _key(self, name: str, bucket: digitalocean.SpacesBucket, permission: str) -> digitalocean.SpacesKey:
+        grant = digitalocean.SpacesKeyGrantArgs(bucket=bucket.name, permission=permission)
+        return digitalocean.SpacesKey(name, grants=[grant], opts=self.child())
 
 
 def _tidy(noncurrent_days: int) -> digitalocean.SpacesBucketLifecycleRuleArgs:

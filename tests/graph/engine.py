@@ -88,6 +88,10 @@ def _droplet(args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
     }
 
 
+def _key_id(args: MockResourceArgs) -> str:
+    return f"KEY-{args.name}".upper()
+
+
 _COMPUTED: dict[str, Callable[[MockResourceArgs], tuple[str, dict[str, Any]]]] = {
     "Droplet": _droplet,
     "ReservedIp": lambda args: (
@@ -96,10 +100,10 @@ _COMPUTED: dict[str, Callable[[MockResourceArgs], tuple[str, dict[str, Any]]]] =
     ),
     "SshKey": lambda args: ("7", {"fingerprint": "aa:bb"}),
     "SpacesBucket": lambda args: (args.inputs["name"], {"bucketUrn": f"do:space:{args.inputs['name']}"}),
-    "SpacesKey": lambda args: ("DO00KEY", {"accessKey": "DO00KEY", "secretKey": "secret-of-spaces"}),
+    "SpacesKey": lambda args: (_key_id(args), {"accessKey": _key_id(args), "secretKey": f"secret-of-{args.name}"}),
     "Bucket": lambda args: (args.inputs["bucket"], {"arn": f"arn:aws:s3:::{args.inputs['bucket']}"}),
     "User": lambda args: (f"{args.name}-id", {"name": f"{args.name}-0a1b2c3"}),
-    "AccessKey": lambda args: ("AKIAKEY", {"secret": "secret-of-aws"}),
+    "AccessKey": lambda args: (_key_id(args), {"secret": f"secret-of-{args.name}"}),
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import naming
-from components.backup_vault import NEVER
+from components.vault_policies import NEVER, UNDOING
 from tests.graph.engine import REMOTE, Graph, Registered, texts
 
 STATEFUL = ("Droplet", "ReservedIp", "Vpc", "Bucket", "SpacesBucket", "DatabaseCluster", "Volume")
@@ -49,9 +49,10 @@ def replaceable_droplets(graph: Graph) -> list[str]:
 
 
 def plain_secrets(graph: Graph, values: Iterable[str]) -> list[str]:
-    """Inputs that hold one of the secret `values` outside of a secret, and outputs that hold one at all."""
+    """Inputs and outputs that hold one of the secret `values` outside of a secret."""
     secret_values = list(values)
-    found = [f"output {text[:20]}" for text in texts(graph.outputs) if _holds(text, secret_values)]
+    plain = {key: value for key, value in graph.outputs.items() if key not in graph.secret_outputs}
+    found = [f"output {text[:20]}" for text in texts(plain) if _holds(text, secret_values)]
     for each in graph.resources:
         for key, value in each.inputs.items():
             marked = any(path == key or path.startswith((f"{key}.", f"{key}[")) for path in each.secrets)
@@ -144,28 +145,69 @@ def _tidies(rules: list[dict[str, Any]]) -> bool:
     return marker and wanted <= {key for rule in rules for key in rule}
 
 
+_HOST_MAY = {"s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:GetBucketLocation"}
+_MAINTENANCE_MAY = {
+    *_HOST_MAY,
+    "s3:DeleteObject",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketVersioning",
+    "s3:GetObjectRetention",
+    "s3:GetObjectVersion",
+    "s3:ListBucketVersions",
+    "s3:PutObjectRetention",
+}
+_SPACES_MAY = {"audit": "read", "maintenance": "readwrite", "host": "readwrite"}
+
+
 def powerful_credentials(graph: Graph) -> list[str]:
-    """IAM statements that let a host destroy history, and Spaces keys that reach more than one bucket."""
+    """IAM statements that let anybody undo the history, or let a host take from it; Spaces keys that reach too far."""
     found: list[str] = []
     for each in graph.of("UserPolicy"):
+        role = _role(each)
         statements = json.loads(each.inputs["policy"])["Statement"]
-        denied = {action for statement in statements if statement["Effect"] == "Deny" for action in statement["Action"]}
-        found += [f"{each.urn} does not deny {action}" for action in sorted(set(NEVER) - denied)]
+        if not _is_bounded(role, [statement for statement in statements if statement["Effect"] == "Deny"]):
+            found.append(f"{each.urn} does not deny what {role} must never do")
         allowed = [statement for statement in statements if statement["Effect"] == "Allow"]
-        found += [f"{each.urn} {statement['Sid']}" for statement in allowed if _destroys(statement)]
+        found += [f"{each.urn} {statement['Sid']}" for statement in allowed if _oversteps(role, statement)]
     for each in graph.of("SpacesKey"):
         grants = each.inputs.get("grants", [])
-        if len(grants) != 1 or not grants[0]["bucket"] or grants[0]["permission"] == "fullaccess":
+        if len(grants) != 1 or not grants[0]["bucket"] or grants[0]["permission"] != _SPACES_MAY[_role(each)]:
             found.append(each.urn)
     return found
 
 
-def _destroys(statement: dict[str, Any]) -> bool:
-    locks_only = all(resource.endswith("/locks/*") for resource in statement["Resource"])
-    harmless = {"s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:GetBucketLocation"}
-    return any(
-        action not in harmless and not (action == "s3:DeleteObject" and locks_only) for action in statement["Action"]
-    )
+def _role(resource: Registered) -> str:
+    """Whose credential it is. A name that says nothing is a host's, which may least."""
+    ending = resource.name.rpartition("-")[2]
+    return ending if ending in {"maintenance", "audit"} else "host"
+
+
+def _is_bounded(role: str, denials: list[dict[str, Any]]) -> bool:
+    if role == "audit":
+        return any(
+            set(each.get("NotAction", [])) == {"s3:Get*", "s3:List*"} and each["Resource"] == ["*"] for each in denials
+        )
+    denied = {action for each in denials for action in each.get("Action", [])}
+    return set(NEVER if role == "host" else UNDOING) <= denied
+
+
+def _oversteps(role: str, statement: dict[str, Any]) -> bool:
+    actions = set(statement["Action"])
+    if role == "audit":
+        return any("*" in action or not action.startswith(("s3:Get", "s3:List")) for action in actions)
+    allowed = _MAINTENANCE_MAY if role == "maintenance" else _HOST_MAY
+    if all(resource.endswith("/locks/*") for resource in statement["Resource"]):
+        allowed = allowed | {"s3:DeleteObject"}
+    return not actions <= allowed
+
+
+def operators_keys_on_hosts(graph: Graph) -> list[str]:
+    """Resources of a host into which the operator's keys (maintenance, audit) found their way; or no keys at all."""
+    keys = [text for role in ("maintenance", "audit") for text in texts(graph.outputs.get(role, {}))]
+    if not keys:
+        return ["the stack has no keys for maintenance and audit"]
+    on_hosts = [each for each in graph.resources if each.type in REMOTE or each in graph.of("Droplet")]
+    return [each.urn for each in on_hosts if any(_holds(text, keys) for text in texts(each.inputs))]
 
 
 def careless_commands(graph: Graph) -> list[str]:
@@ -205,6 +247,7 @@ GUARDS = (
     expiring_backups,
     weak_buckets,
     powerful_credentials,
+    operators_keys_on_hosts,
     careless_commands,
 )
 """All guards that need the graph alone."""

@@ -11,7 +11,7 @@ import pytest
 from pulumi.runtime.mocks import MockMonitor
 from pulumi_command import remote
 
-from components import backup_vault
+from components import backup_vault, vault_policies
 from components.base import Component
 from tests.graph import guards
 from tests.graph.engine import Cloud, Graph, run
@@ -20,8 +20,8 @@ from tests.unit.config import StackConfig
 Mutation = Callable[[Graph], Graph]
 
 
-def change(kind: str, *, options: dict[str, Any] | None = None, **inputs: Any) -> Mutation:
-    """A mutation: every resource of `kind` with other inputs or options; an input of None is taken away."""
+def change(kind: str, *, named: str = "", options: dict[str, Any] | None = None, **inputs: Any) -> Mutation:
+    """A mutation: every resource of `kind` (or the one `named`) with other inputs or options; None takes one away."""
 
     def mutate(graph: Graph) -> Graph:
         changed = [
@@ -30,7 +30,7 @@ def change(kind: str, *, options: dict[str, Any] | None = None, **inputs: Any) -
                 inputs={key: value for key, value in {**each.inputs, **inputs}.items() if value is not None},
                 options={**each.options, **(options or {})},
             )
-            if each in graph.of(kind)
+            if each in graph.of(kind) and named in {"", each.name}
             else each
             for each in graph.resources
         ]
@@ -54,6 +54,22 @@ def spaces_rule(prefix: str) -> list[dict[str, Any]]:
 
 def policy(action: str, resource: str) -> str:
     return json.dumps({"Statement": [{"Sid": "Own", "Effect": "Allow", "Action": [action], "Resource": [resource]}]})
+
+
+def more(document: Callable[[str], dict[str, Any]], action: str, resource: str = "arn:aws:s3:::b/restic/*") -> str:
+    """The policy with one statement too many."""
+    sound = document("arn:aws:s3:::b")
+    return json.dumps({**sound, "Statement": [*sound["Statement"], *json.loads(policy(action, resource))["Statement"]]})
+
+
+def less(document: Callable[[str], dict[str, Any]]) -> str:
+    """The policy without what it denies."""
+    sound = document("arn:aws:s3:::b")
+    return json.dumps({**sound, "Statement": [each for each in sound["Statement"] if each["Effect"] == "Allow"]})
+
+
+def spaces_grant(permission: str) -> list[dict[str, str]]:
+    return [{"bucket": "b", "permission": permission}]
 
 
 BROKEN: list[tuple[Callable[[Graph], list[str]], str, Mutation]] = [
@@ -105,7 +121,67 @@ BROKEN: list[tuple[Callable[[Graph], list[str]], str, Mutation]] = [
         "a user that may do anything",
         change("UserPolicy", policy=policy("s3:*", "arn:aws:s3:::b/restic/locks/*")),
     ),
+    (
+        guards.powerful_credentials,
+        "a host that may change a retention",
+        change("UserPolicy", named="aws", policy=more(vault_policies.append_only, "s3:PutObjectRetention")),
+    ),
+    (
+        guards.powerful_credentials,
+        "a host with the rights of maintenance",
+        change("UserPolicy", named="aws", policy=json.dumps(vault_policies.maintenance("arn:aws:s3:::b"))),
+    ),
+    (
+        guards.powerful_credentials,
+        "a host to which nothing is denied",
+        change("UserPolicy", named="aws", policy=less(vault_policies.append_only)),
+    ),
+    (
+        guards.powerful_credentials,
+        "maintenance that deletes versions",
+        change(
+            "UserPolicy",
+            named="aws-maintenance",
+            policy=more(vault_policies.maintenance, "s3:DeleteObjectVersion"),
+        ),
+    ),
+    (
+        guards.powerful_credentials,
+        "maintenance to which nothing is denied",
+        change("UserPolicy", named="aws-maintenance", policy=less(vault_policies.maintenance)),
+    ),
+    (
+        guards.powerful_credentials,
+        "an audit that writes",
+        change("UserPolicy", named="aws-audit", policy=more(vault_policies.audit, "s3:PutObject")),
+    ),
+    (
+        guards.powerful_credentials,
+        "an audit to which nothing is denied",
+        change("UserPolicy", named="aws-audit", policy=less(vault_policies.audit)),
+    ),
     (guards.powerful_credentials, "a Spaces key for every bucket", change("SpacesKey", grants=[])),
+    (
+        guards.powerful_credentials,
+        "a Spaces key with all rights",
+        change("SpacesKey", named="spaces", grants=spaces_grant("fullaccess")),
+    ),
+    (
+        guards.powerful_credentials,
+        "an audit that writes to Spaces",
+        change("SpacesKey", named="spaces-audit", grants=spaces_grant("readwrite")),
+    ),
+    (
+        guards.operators_keys_on_hosts,
+        "a host with the key of maintenance",
+        change("Command", named="backup-jobs-install", stdin='{"secrets": {"x": "secret-of-aws-maintenance"}}'),
+    ),
+    (
+        guards.operators_keys_on_hosts,
+        "a droplet with the key of the audit",
+        change("Droplet", userData="secret-of-spaces-audit"),
+    ),
+    (guards.operators_keys_on_hosts, "no keys at all", lambda graph: replace(graph, outputs={})),
     (guards.careless_commands, "a command without triggers", change("Command", triggers=[])),
     (guards.careless_commands, "a copy without the droplet's id", change("CopyToRemote", triggers=["hash"])),
     (guards.careless_commands, "a command that logs", change("Command", logging="stdoutAndStderr")),

@@ -107,6 +107,94 @@ def test_the_backup_owner_gets_its_environment_and_secrets_over_stdin(graph: Gra
     assert "AWS_SECRET_ACCESS_KEY=secret-of-aws\n" in sent["secrets"]["offsite-aws"]
 
 
+def test_retention_thresholds_and_bandwidth_reach_the_host(variant: Callable[..., Graph]) -> None:
+    graph = variant(
+        retention={"daily": 7, "weekly": 5, "monthly": 3},
+        thresholds={"minFreePercent": 15, "maxRepositoryGb": 40},
+        uploadLimitKib=512,
+    )
+    env = _sent(graph)["env"]
+    assert {key: value for key, value in env.items() if key.startswith(("TTS_KEEP", "TTS_M", "TTS_LIMIT"))} == {
+        "TTS_KEEP_DAILY": "7",
+        "TTS_KEEP_WEEKLY": "5",
+        "TTS_KEEP_MONTHLY": "3",
+        "TTS_MIN_FREE_PERCENT": "15",
+        "TTS_MAX_REPOSITORY_GB": "40",
+        "TTS_MEDIA_VOLUME": "media_files",
+        "TTS_LIMIT_UPLOAD_KIB": "512",
+    }
+    assert graph.outputs["backup"]["retention"] == {"daily": 7, "weekly": 5, "monthly": 3}
+
+
+def test_without_a_channel_the_host_has_no_alerts(graph: Graph) -> None:
+    sent = _sent(graph)
+    assert "TTS_ALERTS_FILE" not in sent["env"]
+    assert "alerts.json" not in sent["secrets"]
+
+
+def test_alerts_reach_the_host_as_a_secret_file(variant: Callable[..., Graph]) -> None:
+    smtp = {"host": "smtp.example.org", "from": "tts@example.org", "to": ["ops@example.org"], "port": "2525"}
+    channels = {"pingUrl": "https://example.org/hunter2/%j", "webhookUrl": "https://example.org/hunter2", "smtp": smtp}
+    graph = variant(alerts=channels)
+    sent = _sent(graph)
+    assert sent["env"]["TTS_ALERTS_FILE"] == "/etc/tts/secrets/alerts.json"
+    assert json.loads(sent["secrets"]["alerts.json"]) == {
+        "ping_url": "https://example.org/hunter2/%j",
+        "webhook_url": "https://example.org/hunter2",
+        "smtp": {**smtp, "port": 2525},
+    }
+    assert guards.plain_secrets(graph, ["hunter2"]) == []
+
+
+def test_further_destinations_reach_the_host_like_the_vaults(variant: Callable[..., Graph]) -> None:
+    key_file = json.dumps({"type": "service_account", "private_key": "hunter2"})
+    graph = variant(
+        destinations=[
+            {"name": "b2-eu", "repository": "b2:bucket:restic"},
+            {"name": "gcs", "repository": "gs:bucket:/restic"},
+            {"name": "nas", "repository": "sftp:backup@nas.example.org:/restic"},
+        ],
+        destinationCredentials={
+            "b2-eu": {"B2_ACCOUNT_ID": "hunter2-id", "B2_ACCOUNT_KEY": "hunter2"},
+            "gcs": {"GOOGLE_PROJECT_ID": "p", "GOOGLE_APPLICATION_CREDENTIALS_JSON": key_file},
+        },
+    )
+    sent = _sent(graph)
+    further = {key: value for key, value in sent["env"].items() if "_B2_" in key or "_GCS_" in key or "_NAS_" in key}
+    assert sent["env"]["TTS_OFFSITE"] == "aws,spaces,b2-eu,gcs,nas"
+    assert further == {
+        "TTS_OFFSITE_B2_EU_REPOSITORY": "b2:bucket:restic",
+        "TTS_OFFSITE_B2_EU_CREDENTIALS": "/etc/tts/secrets/offsite-b2-eu",
+        "TTS_OFFSITE_GCS_REPOSITORY": "gs:bucket:/restic",
+        "TTS_OFFSITE_GCS_CREDENTIALS": "/etc/tts/secrets/offsite-gcs",
+        "TTS_OFFSITE_NAS_REPOSITORY": "sftp:backup@nas.example.org:/restic",
+    }
+    assert sent["secrets"]["offsite-b2-eu"] == "B2_ACCOUNT_ID=hunter2-id\nB2_ACCOUNT_KEY=hunter2\n"
+    assert sent["secrets"]["offsite-gcs"] == (
+        "GOOGLE_APPLICATION_CREDENTIALS=/etc/tts/secrets/google-gcs.json\nGOOGLE_PROJECT_ID=p\n"
+    )
+    assert sent["secrets"]["google-gcs.json"] == key_file
+    assert "offsite-nas" not in sent["secrets"]
+    assert guards.plain_secrets(graph, ["hunter2"]) == []
+    b2 = graph.outputs["backup"]["offsite"][2]
+    assert (b2["name"], b2["repository"]) == ("b2-eu", "b2:bucket:restic")
+    assert b2.get("bucket") is None
+    assert b2.get("region") is None
+
+
+def test_every_secret_file_that_the_environment_names_is_sent(variant: Callable[..., Graph]) -> None:
+    sent = _sent(variant(alerts={"pingUrl": "https://example.org/x"}))
+    folder = "/etc/tts/secrets/"
+    named = {value.removeprefix(folder) for value in sent["env"].values() if value.startswith(folder)}
+    assert named | {"recovery-key"} == set(sent["secrets"])
+
+
+def test_only_keys_of_vaults_that_are_on_are_handed_out(variant: Callable[..., Graph]) -> None:
+    graph = variant(aws=False)
+    assert set(graph.outputs["maintenance"]) == set(graph.outputs["audit"]) == {"spaces"}
+    assert graph.outputs["backup"].get("lock") is None
+
+
 def test_the_application_gets_its_secrets_and_the_ladders_concurrency(graph: Graph, sound: StackConfig) -> None:
     sent = json.loads(_one(graph, "web-1-app-install").inputs["stdin"])
     assert sound.values["appSecrets"].items() <= sent["env"].items()
@@ -147,7 +235,14 @@ def test_the_outputs_are_those_that_tts_reads(graph: Graph) -> None:
     assert outputs["backup"]["owner"] == "web-1"
     assert outputs["costPerMonth"]["total"] == 26.6
     assert any("retained" in note for note in outputs["notes"])
-    assert graph.secret_outputs == frozenset()
+    assert graph.secret_outputs == {"maintenance", "audit"}
+    assert outputs["maintenance"] == {
+        "aws": {"accessKeyId": "KEY-AWS-MAINTENANCE", "secretAccessKey": "secret-of-aws-maintenance"},
+        "spaces": {"accessKeyId": "KEY-SPACES-MAINTENANCE", "secretAccessKey": "secret-of-spaces-maintenance"},
+    }
+    assert outputs["audit"]["aws"] == {"accessKeyId": "KEY-AWS-AUDIT", "secretAccessKey": "secret-of-aws-audit"}
+    assert outputs["backup"]["retention"] == {"daily": 30, "weekly": 12, "monthly": 12}
+    assert outputs["backup"]["lock"] == {"mode": "governance", "days": 35}
 
 
 def test_a_domain_is_the_public_name(variant: Callable[..., Graph]) -> None:
@@ -164,6 +259,11 @@ def test_a_step_from_a_rung_further_up_is_refused_before_anything_is_declared(co
     with pytest.raises(SettingsError, match="the deployed rung is 'externalised' and a step moves one rung") as caught:
         run(config, deployed="externalised")
     assert "externalised -> resized -> single" in str(caught.value)
+
+
+def _sent(graph: Graph) -> dict[str, Any]:
+    """What the installer of the backup jobs reads."""
+    return json.loads(_one(graph, "backup-jobs-install").inputs["stdin"])
 
 
 def _one(graph: Graph, name: str) -> Registered:
