@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
@@ -292,6 +293,14 @@ class Host:
         assert not (self.root / "state" / "staging").exists(), "staging is not empty"
         assert self.lock_is_free()
         return last
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the job lock, as a running job does."""
+        (self.root / "state").mkdir(exist_ok=True)
+        with (self.root / "state" / "lock").open("ab") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
 
     def lock_is_free(self) -> bool:
         return (

@@ -34,6 +34,15 @@ def main(_args: list[str]) -> None:
     catalog = server.databases()
     check_expected(config, [item["name"] for item in catalog])
     staging = fresh(config.staging)
+    try:
+        fill(server, config, catalog, staging)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def fill(server: Server, config: Config, catalog: list[dict[str, Any]], staging: Path) -> None:
+    """Dumps, globals and, last, the manifest: without one a directory is not a backup."""
     entries, failures = dump_all(server, config, catalog, staging)
     if failures:
         raise Failure("; ".join(f"{name}: {reason}" for name, reason in failures.items()))
@@ -156,6 +165,7 @@ def dump_one(
 def dump_and_prove(server: Server, pg_dump: list[str], database: str, path: Path) -> str:
     """Write the dump, and feed the same bytes to a full `pg_restore` read. Both must end well. Returns the sha256."""
     digest = hashlib.sha256()
+    proof_gave_up = False
     with open(path, "xb") as target, tempfile.TemporaryFile() as dump_words, tempfile.TemporaryFile() as proof_words:
         dump = server.stream(
             *pg_dump, database=database, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=dump_words
@@ -174,13 +184,14 @@ def dump_and_prove(server: Server, pg_dump: list[str], database: str, path: Path
             target.flush()
             os.fsync(target.fileno())
         except BrokenPipeError:
+            proof_gave_up = True
             proof.wait()
         except OSError as error:
             raise Failure(f"cannot write {path}: {error.strerror}") from None
         finally:
             end(dump)
             end(proof)
-        if dump.returncode > 0 or proof.returncode == 0 != dump.returncode:
+        if dump.returncode != 0 and not proof_gave_up:
             raise Failure(f"pg_dump ended with {dump.returncode}: {tail(dump_words)}")
         if proof.returncode != 0:
             raise Failure(f"pg_restore cannot read the dump to its end ({proof.returncode}): {tail(proof_words)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -100,7 +101,8 @@ def record(**fields: Any) -> None:
     """Leave facts for later steps and for the job's state file."""
     path = _facts_file()
     if path and path.parent.is_dir():
-        path.write_text(json.dumps({**facts(), **fields}), encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk must not hide the failure that it caused
+            path.write_text(json.dumps({**facts(), **fields}), encoding="utf-8")
 
 
 def step(function: Callable[[list[str]], None]) -> None:

@@ -1,0 +1,190 @@
+"""Faults of a restore: whatever goes wrong, the live databases are as they were."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+
+@pytest.fixture
+def backed_up(host):
+    """A host with one backup in the local repository, whose live data has changed since."""
+    host.write(TTS_OFFSITE="")
+    assert host.run("backup", "databases").returncode == 0
+    host.server.sql("insert into person select n, 'since' from generate_series(900, 999) n", "auth_db")
+    return host
+
+
+def live(host):
+    return {name: host.server.counts(name) for name in ("auth_db", "ticket_db")}
+
+
+def assert_untouched(host, before):
+    assert host.server.databases() == {"auth_db", "ticket_db"}
+    assert live(host) == before
+    assert not any(call.startswith("stop") for call in host.docker_calls())
+
+
+def copy_of(it, **changes):
+    """A snapshot like the newest one, with other tags, host or time."""
+    folder = it.root / "state" / "staging" / "databases"
+    (snapshot,) = it.snapshots()
+    assert it.restic("local", "restore", snapshot["id"], "--target", "/").returncode == 0
+    change = changes.pop("content", None)
+    if change:
+        change(folder)
+    tags = changes.get("tags", "kind=databases,stack=test,run=x")
+    args = ["backup", "--host", changes.get("host", "web-1"), "--tag", tags, *(["--time", changes["time"]] if "time" in changes else []), str(folder)]
+    done = it.restic("local", *args)
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(folder.parent)
+    return next(item["id"] for item in it.snapshots() if item["id"] != snapshot["id"])
+
+
+def test_fault_58_latest_refuses_a_snapshot_of_the_future_and_a_named_one_is_still_possible(backed_up):
+    before = live(backed_up)
+    (good,) = backed_up.snapshots()
+    copy_of(backed_up, time="2090-01-01 00:00:00")
+    done = backed_up.run("restore", "databases", "--yes")
+    assert done.returncode == 1
+    assert "time in the future" in done.stderr
+    assert_untouched(backed_up, before)
+    assert backed_up.run("restore", "databases", "--snapshot", good["id"], "--dry-run").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"host": "other-host"}, "of host other-host"), ({"tags": "kind=databases,stack=prod"}, "of stack prod"), ({"tags": "kind=media,stack=test"}, "of kind media")],
+)
+def test_fault_43_a_snapshot_of_another_host_stack_or_kind_is_refused(backed_up, changes, reason):
+    before = live(backed_up)
+    foreign = copy_of(backed_up, **changes)
+    done = backed_up.run("restore", "databases", "--snapshot", foreign, "--yes")
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert_untouched(backed_up, before)
+    assert backed_up.run("restore", "databases", "--dry-run").returncode == 0, "latest looked at a foreign snapshot"
+
+
+def truncate_manifest(folder):
+    (folder / "manifest.json").write_text('{"format": 1')
+
+
+def shorten_dump(folder):
+    path = folder / "auth_db.dump"
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def flip_dump(folder):
+    path = folder / "auth_db.dump"
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 1
+    path.write_bytes(content)
+
+
+def foreign_file(folder):
+    (folder / "extra.dump").write_bytes(b"x")
+
+
+def fewer_rows(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"rows": 200', '"rows": 199'))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (truncate_manifest, "manifest is damaged"),
+        (shorten_dump, "bytes instead of"),
+        (flip_dump, "does not have the checksum"),
+        (foreign_file, "does not belong there"),
+        (fewer_rows, "200 instead of 199"),
+    ],
+)
+def test_fault_17_a_damaged_snapshot_is_refused_and_the_live_databases_stay(backed_up, content, reason):
+    before = live(backed_up)
+    bad = copy_of(backed_up, content=content)
+    done = backed_up.run("restore", "databases", "--snapshot", bad, "--yes")
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert_untouched(backed_up, before)
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (("--snapshot", "feedfeed"), "0 snapshots with id feedfeed"),
+        (("--database", "nope"), "no database nope"),
+        (("--repository", "moon"), "known are local"),
+    ],
+)
+def test_fault_43_what_does_not_exist_is_named(backed_up, args, reason):
+    before = live(backed_up)
+    done = backed_up.run("restore", "databases", "--yes", *args)
+    assert done.returncode != 0
+    assert reason in done.stderr
+    assert_untouched(backed_up, before)
+
+
+def test_fault_44_a_restore_killed_half_way_leaves_the_live_databases_and_the_next_one_clears_the_rest(backed_up):
+    before = live(backed_up)
+    folder = backed_up.root / "pgfakes"
+    folder.mkdir()
+    (folder / "pg_restore").write_text(f'#!/bin/bash\n"{backed_up.server.bin}/pg_restore" "$@"; touch {backed_up.root}/restored; sleep 30\n')
+    (folder / "pg_restore").chmod(0o755)
+    backed_up.docker["pgbin"] = f"{folder}:{backed_up.server.bin}"
+    backed_up.write_docker()
+    run = backed_up.start("restore", "databases", "--yes")
+    deadline = time.monotonic() + 60
+    while not (backed_up.root / "restored").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert live(backed_up) == before
+    while not backed_up.lock_is_free():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    backed_up.docker["pgbin"] = str(backed_up.server.bin)
+    backed_up.write_docker()
+    done = backed_up.run("restore", "databases", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert not [name for name in backed_up.server.databases() if name.endswith("__restore")]
+    assert backed_up.server.counts("auth_db")["public.person"] == 200
+
+
+def test_bug_54_a_swap_that_fails_opens_the_live_databases_again_and_starts_the_application(backed_up):
+    before = live(backed_up)
+    backed_up.server.sql('create database "auth_db__restore"')  # a person's own: it has no mark of ours
+    done = backed_up.run("restore", "databases", "--yes")
+    assert done.returncode == 1
+    assert "auth_db__restore" in done.stderr
+    assert live(backed_up) == before
+    assert "auth_db__restore" in backed_up.server.databases()
+
+
+def test_fault_46_a_backup_of_a_newer_major_version_is_refused_with_both_versions(backed_up):
+    before = live(backed_up)
+
+    def newer(folder):
+        path = folder / "manifest.json"
+        number = backed_up.server.sql("show server_version_num")
+        path.write_text(path.read_text().replace(f'"version_num": {number}', '"version_num": 990001').replace('"version": "', '"version": "99.'))
+
+    bad = copy_of(backed_up, content=newer)
+    done = backed_up.run("restore", "databases", "--snapshot", bad, "--yes")
+    assert done.returncode == 1
+    assert "PostgreSQL 99." in done.stderr
+    assert_untouched(backed_up, before)
+
+
+def test_fault_15_a_restore_does_not_start_while_a_backup_runs(backed_up):
+    before = live(backed_up)
+    with backed_up.locked():
+        done = backed_up.run("restore", "databases", "--yes")
+    assert done.returncode == 75
+    assert_untouched(backed_up, before)
