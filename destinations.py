@@ -105,10 +105,10 @@ def credentials(
 def _missing(key: str, repository: str, variables: Mapping[str, str], stack: str) -> Iterator[Problem]:
     scheme = repository.partition(":")[0]
     kind = KINDS.get(scheme, Kind("", ""))
-    for group in kind.required:
-        if not any(variables.get(each) for each in group):
-            rule = f"{scheme} needs it" + (f", or {group[1]}" if len(group) > 1 else "")
-            yield Problem(f"{key}.{group[0]}", "(missing)", rule, _set(f"{key}.{group[0]}", stack))
+    for first, *others in kind.required:
+        if not any(variables.get(each) for each in (first, *others)):
+            rule = " or ".join([f"{scheme} needs it", *others])
+            yield Problem(f"{key}.{first}", "(missing)", rule, _set(f"{key}.{first}", stack))
 
 
 def _variable(key: str, variable: str, value: str, stack: str) -> Iterator[Problem]:
