@@ -13,7 +13,8 @@
 
 It knows nothing of the program that is deployed on it.
 
-What is not as on the real cloud: droplets share this machine's kernel, clock and disk (sizes limit memory and processors
-only); a droplet that is powered off from inside starts again, one that is powered off by the API stays off; backups can
-be switched on but none is ever taken; IPv6 addresses are shown and not routed; no name server answers for domains.
+What is not as on the real cloud: droplets share this machine's kernel, clock and disk (sizes limit memory and
+processors only); a droplet that is powered off from inside starts again, one that is powered off by the API stays off;
+backups can be switched on but none is ever taken; IPv6 addresses are shown and not routed; no name server answers for
+domains.
 """

@@ -25,20 +25,24 @@ def _run(options: argparse.Namespace) -> int:
         print(settings.image_tag())
         return 0
     directory: Path = options.dir.resolve()
-    cloud = settings.load(directory)
     if options.command == "up":
-        return _up(cloud or settings.make(directory), options)
+        return _up(directory, options)
+    cloud = settings.load(directory)
     if cloud is None:
         print(f"There is no local cloud in {directory}.", file=sys.stderr)
         return 0 if options.command in ("down", "destroy") else 1
     return _on(cloud, options)
 
 
-def _up(cloud: Config, options: argparse.Namespace) -> int:
+def _up(directory: Path, options: argparse.Namespace) -> int:
     from localcloud import control  # noqa: PLC0415 `image` must work without the packages of the daemon
 
+    found = settings.load(directory)
+    if found is None and directory.exists() and any(directory.iterdir()):
+        # `destroy` removes the whole directory: it must hold nothing else.
+        raise CloudError(f"{directory} holds other things. Fix: give the cloud a --dir of its own.")
     wanted = settings.adapt(
-        cloud,
+        found or settings.make(directory),
         api_port=options.api_port,
         s3_port=options.s3_port,
         subnet=settings.subnet(options.subnet) if options.subnet else None,

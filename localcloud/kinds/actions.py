@@ -34,11 +34,17 @@ def begin(cloud: Cloud, word: str, resource: tuple[str, int], slug: str) -> Reco
     return every[str(identity)]
 
 
-def perform(cloud: Cloud, action: Record, work: Callable[[], Callable[[], None] | None]) -> None:
-    """Do an action's work and end it. What the work returns is run together with the end, in one transaction."""
+Ending = Callable[[], None]
+
+
+def perform(cloud: Cloud, action: Record, work: Callable[[], Ending | None], otherwise: Ending = lambda: None) -> None:
+    """Do an action's work and end it. What the work returns is run together with the end, in one transaction.
+
+    If the work fails, `otherwise` is run in its place.
+    """
     identity, word = action["id"], action["type"]
     problem: BaseException | None = None
-    finish = None
+    finish: Ending | None = otherwise
     try:
         cloud.faults.fail_action(word)
         finish = work()

@@ -192,9 +192,13 @@ def _private_address(cloud: Cloud, vpc: Record) -> str:
 
 
 def _provision_later(cloud: Cloud, number: int, action: Record) -> None:
+    def give_up() -> None:
+        # The status that ends the wait of clients at once; the droplet can still be deleted.
+        cloud.one("droplets", number)["status"] = "archive"
+
     def work() -> None:
         with at_work(cloud, number):
-            actions.perform(cloud, action, lambda: provision(cloud, number))
+            actions.perform(cloud, action, lambda: provision(cloud, number), give_up)
 
     cloud.later(work)
 

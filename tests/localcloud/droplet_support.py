@@ -164,6 +164,15 @@ class Droplet:
         assert not check or done.returncode == 0, f"{command}: {done.returncode} {done.stdout}{done.stderr}"
         return done.stdout.strip() if done.returncode == 0 else ""
 
+    def destroy(self) -> None:
+        """Destroy it and wait until it is gone."""
+        self.cloud.call("DELETE", f"/v2/droplets/{self.number}")
+        listed = "/v2/droplets?per_page=200"
+        wait(
+            f"the end of {self.name}",
+            lambda: self.number not in [one["id"] for one in self.cloud.call("GET", listed)["droplets"]],
+        )
+
     def ready(self) -> Droplet:
         """Wait until SSH answers and the boot has come to its end."""
         wait(f"SSH of {self.name}", lambda: self.ssh("echo yes", check=False) == "yes")

@@ -212,6 +212,19 @@ def test_a_droplet_that_cannot_be_is_refused_and_leaves_nothing(
     assert service.engine.there == set()
 
 
+def test_a_creation_that_fails_says_so_at_once_and_can_be_deleted(service: Service) -> None:
+    service.engine.broken.add("start")
+    number = service.droplet()
+    assert service.shown(number)["status"] == "archive", "the provider waits on, hours long, while it is `new`"
+    [action] = service.call("GET", f"/v2/droplets/{number}/actions")["actions"]
+    assert action["status"] == "errored"
+    body = {"type": "power_on"}
+    assert service.refused("POST", f"/v2/droplets/{number}/actions", body)[0] == 422
+    service.call("DELETE", f"/v2/droplets/{number}")
+    service.settle()
+    assert not [name for kind, name in service.engine.there if kind in ("container", "volume")]
+
+
 def test_several_droplets_of_one_call_have_addresses_of_their_own(service: Service) -> None:
     body = {"names": ["a", "b", "c"], "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-12-x64", "tags": ["x"]}
     made = service.call("POST", "/v2/droplets", body)["droplets"]

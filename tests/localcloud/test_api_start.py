@@ -75,6 +75,13 @@ def test_a_range_that_this_machine_uses_itself_is_found() -> None:
     assert used_by_machine(IPv4Network("240.0.0.0/24")) is None, "the default route is no use of a range"
 
 
+def test_a_directory_that_holds_other_things_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    found = run("up", "--dir", str(tmp_path))
+    assert (found.returncode, "holds other things" in found.stderr) == (1, True)
+    assert [one.name for one in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_commands_without_a_cloud_say_so(tmp_path: Path) -> None:
     directory = str(tmp_path / "none")
     for command, code in (("status", 1), ("down", 0), ("destroy", 0)):

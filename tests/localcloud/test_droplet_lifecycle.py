@@ -196,7 +196,7 @@ def test_a_new_member_of_a_tag_never_stands_open(cloud: RealCloud, vpc: str) -> 
     finally:
         done.set()
         watcher.join()
-        cloud.call("DELETE", f"/v2/droplets/{droplet.number}")
+        droplet.destroy()
         cloud.call("DELETE", f"/v2/firewalls/{firewall}")
     assert seen
     assert not any(seen)
@@ -262,7 +262,7 @@ def test_a_snapshot_holds_the_whole_disk_and_makes_another_machine(web: Droplet,
     assert copy.ssh(f"cat /root/file; docker run --rm -v data:/d {BASE} cat /d/file").split() == ["first", "first"]
     assert copy.ssh("hostname") == "copy"
     assert copy.host_key() != web.host_key()
-    cloud.call("DELETE", f"/v2/droplets/{copy.number}")
+    copy.destroy()
     cloud.call("DELETE", f"/v2/snapshots/{snapshot['id']}")
     gone = ["ls", "--quiet", "--filter", f"label=localcloud.cloud={cloud.identity}"]
     wait("the snapshot to go", lambda: not docker("image", *gone))
@@ -286,7 +286,7 @@ def test_host_keys_may_come_from_user_data(other: Droplet, tmp_path: Any) -> Non
     vpc = other.shown["vpc_uuid"]
     droplet = other.cloud.droplet("pinned", vpc_uuid=vpc, user_data=data).ready()
     assert droplet.host_key() == public.split()[1]
-    other.cloud.call("DELETE", f"/v2/droplets/{droplet.number}")
+    droplet.destroy()
 
 
 def test_a_killed_daemon_loses_nothing_and_droplets_run_on(web: Droplet, cloud: RealCloud) -> None:
