@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final, TypeGuard, TypeVar, cast, get_type_hints
 
 import pulumi
+import yaml
 from pulumi.runtime import is_config_secret
 from pulumi.runtime.config import CONFIG
 
@@ -49,6 +52,8 @@ class Reader:
         values = self._typed(key, dict, "an object", {})
         if values:
             self._demand_encryption(key, fix)
+            for part in plain_parts(_stack_file().get(self._config.full_key(key))):
+                self._refuse_plain(f"{key}{part}", fix)
         return values
 
     def secret(self, key: str) -> pulumi.Output[str]:
@@ -123,13 +128,63 @@ class Reader:
 
     def _demand_encryption(self, key: str, command: str) -> None:
         if not is_config_secret(self._config.full_key(key)):
-            fix = f"take it out of Pulumi.{pulumi.get_stack()}.yaml, never use that value again, then: {command}"
-            self._note(key, "(hidden)", "a secret stands in the stack file unencrypted", fix)
+            self._refuse_plain(key, command)
+
+    def _refuse_plain(self, key: str, command: str) -> None:
+        fix = f"take it out of Pulumi.{pulumi.get_stack()}.yaml, never use that value again, then: {command}"
+        self._note(key, "(hidden)", "a secret stands in the stack file unencrypted", fix)
 
     def _note(self, key: str, value: str, rule: str, fix: str) -> None:
         problem = Problem(key, value, rule, fix)
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def plain_parts(value: object, path: str = "") -> Iterator[str]:
+    """Paths of the texts and numbers in an object of a stack file that are not encrypted, if another part of it is.
+
+    The engine tells a program only that something in an object is encrypted. An object without any such part is
+    refused as a whole, elsewhere.
+    """
+    found = list(_plain(value, path))
+    if found and _has_secure(value):
+        yield from found
+
+
+def _plain(value: object, path: str) -> Iterator[str]:
+    if _is_secure(value):
+        return
+    children = _children(value)
+    if not isinstance(value, dict | list):
+        yield path
+    for step, each in children:
+        yield from _plain(each, f"{path}{step}")
+
+
+def _has_secure(value: object) -> bool:
+    return _is_secure(value) or any(_has_secure(each) for _, each in _children(value))
+
+
+def _is_secure(value: object) -> bool:
+    return isinstance(value, dict) and list(cast("dict[str, object]", value)) == ["secure"]
+
+
+def _children(value: object) -> list[tuple[str, object]]:
+    """What is in an object or a list, each with its step of the path; nothing for a text or a number."""
+    if isinstance(value, dict):
+        return [(f".{name}", each) for name, each in cast("dict[str, object]", value).items()]
+    if isinstance(value, list):
+        return [(f"[{index}]", each) for index, each in enumerate(cast("list[object]", value))]
+    return []
+
+
+def _stack_file() -> dict[str, Any]:
+    """The configuration as it stands in the stack's file; empty where the engine does not say where that is."""
+    try:
+        text = (Path(pulumi.get_root_directory()) / f"Pulumi.{pulumi.get_stack()}.yaml").read_text(encoding="utf-8")
+        return yaml.safe_load(text).get("config") or {}
+    except (RuntimeError, TypeError, OSError, yaml.YAMLError, AttributeError):
+        return {}
 
 
 def made_by_init() -> str:

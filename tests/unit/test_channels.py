@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import alerts
+from reading import plain_parts
 from settings import Destination, SettingsError
 from tests.unit.config import StackConfig, load_settings, problems, stack_config, write_app
 
@@ -184,6 +185,42 @@ def test_a_port_that_was_set_encrypted_comes_as_text_and_is_a_number_for_the_hos
     config.values["alerts"] = {"smtp": {**SMTP, "port": "2525"}}
     assert problems(config) == {}
     assert alerts.content(config.values["alerts"])["smtp"]["port"] == 2525
+
+
+STACK_FILE = """
+config:
+  tts:alerts:
+    pingUrl:
+      secure: v1:x
+    webhookUrl: https://example.org/hunter2
+    smtp: {to: [ops@example.org], password: {secure: v1:x}}
+  tts:destinationCredentials:
+    secure: v1:x
+"""
+
+
+def test_a_part_that_is_not_encrypted_is_refused_though_others_are(
+    config: StackConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.prod.yaml").write_text(STACK_FILE, encoding="utf-8")
+    monkeypatch.setattr("pulumi.get_root_directory", lambda: str(tmp_path))
+    found = problems(config)
+    assert set(found) == {"alerts.webhookUrl", "alerts.smtp.to[0]"}
+    assert all("unencrypted" in each.rule and each.value == "(hidden)" for each in found.values())
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [
+        ({"a": {"secure": "x"}, "b": {"c": [1, {"secure": "x"}]}}, [".b.c[0]"]),
+        ({"a": {"secure": "x"}}, []),
+        ({"secure": "x"}, []),
+        ({"a": "x"}, []),
+        (None, []),
+    ],
+)
+def test_the_parts_that_are_not_encrypted_are_found(value: object, parts: list[str]) -> None:
+    assert list(plain_parts(value)) == parts
 
 
 def test_a_stack_with_mistakes_in_secrets_shows_none_of_them(config: StackConfig) -> None:
