@@ -1,4 +1,6 @@
-"""A host on this machine: the real scripts, a real PostgreSQL server, real restic; Docker is a fake that knows the containers."""
+"""A host on this machine: the real scripts, a real PostgreSQL server, real restic; Docker is a fake that knows the
+containers.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,8 @@ class Server:
 
     def counts(self, database: str) -> dict[str, int]:
         names = self.sql(
-            "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')",
+            "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables where schemaname not in "
+            "('pg_catalog', 'information_schema')",
             database,
         )
         return {name: int(self.sql(f"select count(*) from {name}", database)) for name in names.split("\n") if name}
@@ -93,7 +96,8 @@ class Server:
     def drop_everything(self) -> None:
         for row in json.loads(
             self.sql(
-                "select coalesce(json_agg(datname), '[]') from pg_database where not datistemplate and datname <> 'postgres'"
+                "select coalesce(json_agg(datname), '[]') from pg_database where not datistemplate and datname <> "
+                "'postgres'"
             )
         ):
             quoted = '"' + row.replace('"', '""') + '"'
@@ -155,7 +159,7 @@ def server() -> Iterator[Server]:
         "-c",
         "fsync=off",
     ]
-    with open(home / "log", "wb") as log:
+    with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             as_server_user(str(it.bin / "postgres"), "-D", str(data), *options), stdout=log, stderr=log
         )
@@ -391,14 +395,17 @@ def host(bare_host: Host, server: Server) -> Iterator[Host]:
     server.sql("create role app login password 'not-a-secret'; create role reader; grant reader to app;")
     for name in ("auth_db", "ticket_db"):
         server.sql(
-            f"create database {name} owner app; grant connect on database {name} to reader; alter database {name} set work_mem to '5MB'"
+            f"create database {name} owner app; grant connect on database {name} to reader; alter database {name} "
+            "set work_mem to '5MB'"
         )
         server.sql(
-            "create table person (id int primary key, name text); insert into person select n, 'person ' || n from generate_series(1, 200) n; alter table person owner to app",
+            "create table person (id int primary key, name text); insert into person select n, 'person ' || n from "
+            "generate_series(1, 200) n; alter table person owner to app",
             name,
         )
         server.sql(
-            'create schema "Odd One"; create table "Odd One"."a table" (x text); insert into "Odd One"."a table" values (\'it\'\'s\'), (null)',
+            """create schema "Odd One"; create table "Odd One"."a table" (x text);
+            insert into "Odd One"."a table" values ('it''s'), (null)""",
             name,
         )
     bare_host.server = server

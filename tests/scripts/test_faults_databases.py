@@ -1,4 +1,6 @@
-"""Faults of a database run, by their number in the fault table; each run must say that it failed, and leave nothing behind."""
+"""Faults of a database run, by their number in the fault table; each run must say that it failed, and leave nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,11 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "host"
 
 
 def no_copies(host):
@@ -76,7 +81,7 @@ def test_fault_03_a_missing_expected_database_fails_and_a_new_one_is_backed_up_w
         (4, '"$REAL" "$@" | head -c 3000; exit 1', "pg_dump ended with 1"),
         (16, '"$REAL" "$@" | head -c 3000; exit 0', "pg_restore cannot read the dump to its end"),
         (18, "exit 0", "pg_restore cannot read the dump to its end"),
-        (5, 'kill -9 $$', "pg_dump ended with"),
+        (5, "kill -9 $$", "pg_dump ended with"),
     ],
 )
 def test_fault_04_one_bad_dump_fails_the_run_but_not_the_other_dumps(host, row, script, reason):
@@ -115,7 +120,9 @@ def test_fault_06_a_run_killed_at_any_point_leaves_no_half_snapshot_and_does_not
     assert before
     for identifier in [snapshot["id"] for snapshot in host.snapshots()]:
         listed = host.restic("local", "ls", identifier).stdout
-        assert [name for name in ("auth_db.dump", "ticket_db.dump", "globals.sql", "manifest.json") if name not in listed] == []
+        assert [
+            name for name in ("auth_db.dump", "ticket_db.dump", "globals.sql", "manifest.json") if name not in listed
+        ] == []
     checked = host.restic("local", "check")
     assert checked.returncode == 0, checked.stderr
 
@@ -139,12 +146,19 @@ def test_fault_07_a_terminated_run_ends_at_once_and_cleans_up(host):
 def test_fault_08_a_full_disk_while_dumping_fails_and_gives_the_space_back(host):
     small = host.root / "state"
     small.mkdir(exist_ok=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=False, capture_output=True
+    )
     if mounted.returncode != 0:
         pytest.skip("mounting a small disk needs root")
     try:
-        host.server.sql("create table big as select repeat(md5(n::text), 40) x from generate_series(1, 4000) n", "auth_db")
-        host.fake("python3", f'export PYTHONSTARTUP=; [[ $* == *preflight* ]] && exec {host.root}/preflight "$@"; exec "$REAL" "$@"')
+        host.server.sql(
+            "create table big as select repeat(md5(n::text), 40) x from generate_series(1, 4000) n", "auth_db"
+        )
+        host.fake(
+            "python3",
+            f'export PYTHONSTARTUP=; [[ $* == *preflight* ]] && exec {host.root}/preflight "$@"; exec "$REAL" "$@"',
+        )
         (host.root / "preflight").write_text('#!/bin/sh\nmkdir -p "$TTS_STATE_DIR/staging"\nexit 0\n')
         (host.root / "preflight").chmod(0o755)
         done = host.run("backup", "databases")
@@ -161,7 +175,9 @@ def test_fault_09_too_little_space_is_refused_before_anything_is_written(host):
     host.server.sql("select 1")
     host.fake("python3", f'export PYTHONPATH="{host.root}/patch:$PYTHONPATH"; exec "$REAL" "$@"')
     (host.root / "patch").mkdir()
-    patch = "import os\nreal = os.statvfs\nos.statvfs = lambda p: os.statvfs_result([*real(p)[:4], 100, *real(p)[5:]])\n"
+    patch = (
+        "import os\nreal = os.statvfs\nos.statvfs = lambda p: os.statvfs_result([*real(p)[:4], 100, *real(p)[5:]])\n"
+    )
     (host.root / "patch" / "sitecustomize.py").write_text(patch)
     last = host.failed(host.run("backup", "databases"), "preflight")
     assert "bytes needed" in last
@@ -172,7 +188,8 @@ def test_fault_09_too_little_space_is_refused_before_anything_is_written(host):
 def test_fault_10_too_few_inodes_are_refused_before_anything_is_written(host):
     host.fake("python3", f'export PYTHONPATH="{host.root}/patch:$PYTHONPATH"; exec "$REAL" "$@"')
     (host.root / "patch").mkdir()
-    patch = "import os\nreal = os.statvfs\nos.statvfs = lambda p: os.statvfs_result([*real(p)[:5], 1000000, 5, 5, *real(p)[8:]])\n"
+    few = "[*real(p)[:5], 1000000, 5, 5, *real(p)[8:]]"
+    patch = f"import os\nreal = os.statvfs\nos.statvfs = lambda p: os.statvfs_result({few})\n"
     (host.root / "patch" / "sitecustomize.py").write_text(patch)
     assert "not enough inodes" in host.failed(host.run("backup", "databases"), "preflight")
 
@@ -203,7 +220,10 @@ def test_fault_13_a_server_that_hangs_is_given_up_within_the_time_limit(host):
     assert host.server.sql("select count(*) from pg_stat_activity where application_name = 'tts-backup'") == "0"
 
 
-@pytest.mark.parametrize("command", [("backup", "databases"), ("backup", "media"), ("restore", "databases", "--yes"), ("verify",), ("offsite",)])
+@pytest.mark.parametrize(
+    "command",
+    [("backup", "databases"), ("backup", "media"), ("restore", "databases", "--yes"), ("verify",), ("offsite",)],
+)
 def test_fault_14_a_second_job_ends_with_75_and_touches_nothing(host, command):
     watch_restic(host)
     (host.root / "restic.calls").write_text("")
@@ -228,7 +248,7 @@ def test_fault_18_a_backup_of_a_tenth_of_the_usual_size_is_not_believed_without_
 
 
 def test_fault_18_an_expected_database_without_tables_is_suspicious(host):
-    host.server.sql("drop schema \"Odd One\" cascade; drop table person", "auth_db")
+    host.server.sql('drop schema "Odd One" cascade; drop table person', "auth_db")
     last = host.failed(host.run("backup", "databases"), "dump")
     assert "no table in auth_db" in last
     assert host.snapshots() == []
@@ -250,7 +270,8 @@ def test_fault_62_a_snapshot_that_lacks_a_file_is_forgotten_although_restic_ende
 
 
 def test_fault_70_a_snapshot_session_that_dies_fails_its_dump_and_no_other_instant_is_taken(host):
-    kill = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'auth_db' and application_name = 'tts-backup'"
+    holder = "datname = 'auth_db' and application_name = 'tts-backup'"
+    kill = f"select pg_terminate_backend(pid) from pg_stat_activity where {holder}"
     psql = f'"{host.server.bin}/psql" -XqAt -U postgres -d postgres -c "{kill}" >/dev/null'
     fake_tool(host, "pg_dump", f'case "$*" in *auth_db*) {psql} ;; esac; exec "$REAL" "$@"')
     last = host.failed(host.run("backup", "databases"), "dump")
@@ -262,7 +283,11 @@ def test_fault_70_a_snapshot_session_that_dies_fails_its_dump_and_no_other_insta
 def test_fault_71_rows_written_between_count_and_dump_are_in_neither(host):
     no_copies(host)
     insert = "insert into person select n, 'late' from generate_series(5000, 5099) n"
-    fake_tool(host, "pg_dump", f'"{host.server.bin}/psql" -XqAt -U postgres -d auth_db -c "{insert}" >/dev/null 2>&1; exec "$REAL" "$@"')
+    fake_tool(
+        host,
+        "pg_dump",
+        f'"{host.server.bin}/psql" -XqAt -U postgres -d auth_db -c "{insert}" >/dev/null 2>&1; exec "$REAL" "$@"',
+    )
     assert host.run("backup", "databases").returncode == 0
     real_tools(host)
     assert host.server.counts("auth_db")["public.person"] == 300
@@ -276,7 +301,10 @@ def test_fault_73_sqlite_in_a_container_layer_fails_the_run_after_what_can_be_sa
     (host.root / "layer" / "app").mkdir(parents=True)
     (host.root / "layer" / "app" / "db.sqlite3").write_bytes(b"SQLite format 3\0" + bytes(100))
     (host.root / "layer" / "app" / "notes.db").write_bytes(b"not one of them, whatever its name is")
-    host.docker["containers"][1] |= {"diff": ["C /app", "A /app/db.sqlite3", "A /app/notes.db", "A /usr/lib/x.db", "D /app/old.db"], "root": str(host.root / "layer")}
+    host.docker["containers"][1] |= {
+        "diff": ["C /app", "A /app/db.sqlite3", "A /app/notes.db", "A /usr/lib/x.db", "D /app/old.db"],
+        "root": str(host.root / "layer"),
+    }
     host.write_docker()
     last = host.failed(host.run("backup", "databases"), "guard")
     assert "shop-ticket-service-1:/app/db.sqlite3" in last
@@ -296,11 +324,10 @@ def test_bug_35_a_run_works_with_an_empty_environment_as_under_cron(host):
     no_copies(host)
     env = {"TTS_ENV_FILE": str(host.root / "backup.env"), "FAKE_DOCKER": str(host.root / "docker")}
     tools = host.environment()["PATH"]
-    done = subprocess.run(["env", "-i", *[f"{k}={v}" for k, v in env.items()], f"PATH={tools}", str(host_script("backup")), "databases"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["env", "-i", *[f"{k}={v}" for k, v in env.items()], f"PATH={tools}", str(SCRIPTS / "backup"), "databases"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-
-
-def host_script(name):
-    from pathlib import Path
-
-    return Path(__file__).resolve().parents[2] / "scripts" / "host" / name

@@ -25,7 +25,9 @@ def failed(host, done, step):
 def test_fault_35_a_volume_that_is_missing_or_found_twice_fails_and_none_is_created(bare_host, volumes):
     host = bare_host
     there = host.docker["volumes"][0]
-    host.docker["volumes"] = [{**there, "name": f"v{number}"} for number in range(volumes)] + [{**there, "name": "foreign", "labels": {}}]
+    host.docker["volumes"] = [{**there, "name": f"v{number}"} for number in range(volumes)] + [
+        {**there, "name": "foreign", "labels": {}}
+    ]
     host.write_docker()
     last = failed(host, host.run("backup", "media"), "preflight")
     assert f"found {volumes}" in last
@@ -83,7 +85,10 @@ def test_fault_73_media_outside_every_volume_fail_the_run_with_container_and_pat
     folder = host.root / "layer" / "app" / "media"
     folder.mkdir(parents=True)
     (folder / "x.png").write_bytes(b"x")
-    host.docker["containers"][1] |= {"diff": ["C /app", "A /app/media", "A /app/media/x.png"], "root": str(host.root / "layer")}
+    host.docker["containers"][1] |= {
+        "diff": ["C /app", "A /app/media", "A /app/media/x.png"],
+        "root": str(host.root / "layer"),
+    }
     host.write_docker()
     last = failed(host, host.run("backup", "media"), "guard")
     assert "shop-ticket-service-1:/app/media/x.png" in last
@@ -100,7 +105,10 @@ def test_fault_85_and_44_a_media_restore_that_fails_leaves_the_live_files_and_th
     host = only_local(bare_host)
     assert host.run("backup", "media").returncode == 0
     before = {path: path.read_bytes() for path in media(host).rglob("*") if path.is_file()}
-    host.fake("restic", '[[ $1 == restore ]] && { "$REAL" "$@"; rm -f "$4"/tickets/attachment\\ 1.bin; exit 0; }; exec "$REAL" "$@"')
+    host.fake(
+        "restic",
+        '[[ $1 == restore ]] && { "$REAL" "$@"; rm -f "$4"/tickets/attachment\\ 1.bin; exit 0; }; exec "$REAL" "$@"',
+    )
     done = host.run("restore", "media", "--yes")
     assert done.returncode == 1
     assert "1 of 12 files were not restored" in done.stderr

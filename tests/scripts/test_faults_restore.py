@@ -38,7 +38,15 @@ def copy_of(it, **changes):
     if change:
         change(folder)
     tags = changes.get("tags", "kind=databases,stack=test,run=x")
-    args = ["backup", "--host", changes.get("host", "web-1"), "--tag", tags, *(["--time", changes["time"]] if "time" in changes else []), str(folder)]
+    args = [
+        "backup",
+        "--host",
+        changes.get("host", "web-1"),
+        "--tag",
+        tags,
+        *(["--time", changes["time"]] if "time" in changes else []),
+        str(folder),
+    ]
     done = it.restic("local", *args)
     assert done.returncode == 0, done.stderr
     shutil.rmtree(folder.parent)
@@ -58,7 +66,11 @@ def test_fault_58_latest_refuses_a_snapshot_of_the_future_and_a_named_one_is_sti
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"host": "other-host"}, "of host other-host"), ({"tags": "kind=databases,stack=prod"}, "of stack prod"), ({"tags": "kind=media,stack=test"}, "of kind media")],
+    [
+        ({"host": "other-host"}, "of host other-host"),
+        ({"tags": "kind=databases,stack=prod"}, "of stack prod"),
+        ({"tags": "kind=media,stack=test"}, "of kind media"),
+    ],
 )
 def test_fault_43_a_snapshot_of_another_host_stack_or_kind_is_refused(backed_up, changes, reason):
     before = live(backed_up)
@@ -134,7 +146,9 @@ def test_fault_44_a_restore_killed_half_way_leaves_the_live_databases_and_the_ne
     before = live(backed_up)
     folder = backed_up.root / "pgfakes"
     folder.mkdir()
-    (folder / "pg_restore").write_text(f'#!/bin/bash\n"{backed_up.server.bin}/pg_restore" "$@"; touch {backed_up.root}/restored; sleep 30\n')
+    (folder / "pg_restore").write_text(
+        f'#!/bin/bash\n"{backed_up.server.bin}/pg_restore" "$@"; touch {backed_up.root}/restored; sleep 30\n'
+    )
     (folder / "pg_restore").chmod(0o755)
     backed_up.docker["pgbin"] = f"{folder}:{backed_up.server.bin}"
     backed_up.write_docker()
@@ -173,7 +187,11 @@ def test_fault_46_a_backup_of_a_newer_major_version_is_refused_with_both_version
     def newer(folder):
         path = folder / "manifest.json"
         number = backed_up.server.sql("show server_version_num")
-        path.write_text(path.read_text().replace(f'"version_num": {number}', '"version_num": 990001').replace('"version": "', '"version": "99.'))
+        path.write_text(
+            path.read_text()
+            .replace(f'"version_num": {number}', '"version_num": 990001')
+            .replace('"version": "', '"version": "99.')
+        )
 
     bad = copy_of(backed_up, content=newer)
     done = backed_up.run("restore", "databases", "--snapshot", bad, "--yes")

@@ -6,7 +6,10 @@ import http.server
 import json
 import os
 import shutil
+import subprocess
 import threading
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -31,7 +34,9 @@ def job(host, done, step, code=1):
 
 
 def largest_pack(repository):
-    return max((path for path in (repository / "data").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    return max(
+        (path for path in (repository / "data").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
 
 
 def flip(path):
@@ -87,7 +92,12 @@ def test_fault_69_a_password_that_differs_is_named_with_its_repository_and_the_o
 
 @pytest.mark.parametrize(
     ("case", "reason", "code"),
-    [("missing", "cannot be read", 78), ("empty", "is empty", 78), ("readable", "mode 0640", 78), ("wrong", "wrong password", 1)],
+    [
+        ("missing", "cannot be read", 78),
+        ("empty", "is empty", 78),
+        ("readable", "mode 0640", 78),
+        ("wrong", "wrong password", 1),
+    ],
 )
 def test_fault_32_a_bad_password_file_fails_before_anything_is_stored(small, case, reason, code):
     watch(small)
@@ -108,21 +118,32 @@ def test_fault_32_a_bad_password_file_fails_before_anything_is_stored(small, cas
 def test_fault_34_all_missing_programs_are_named_at_once(small):
     folder = small.root / "only"
     folder.mkdir()
-    for name in ("bash", "env", "readlink", "dirname", "python3", "setpriv", "timeout", "flock", "date", "mkdir", "rm", "grep", "cut", "tr", "head", "sed", "cat", "renice", "ionice"):
+    needed = (
+        "bash env readlink dirname python3 setpriv timeout flock date mkdir rm grep cut tr head sed cat renice ionice"
+    )
+    for name in needed.split():
         (folder / name).symlink_to(shutil.which(name))
-    common = (small.root / "common")
-    shutil.copytree(os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "host"), common)
+    common = small.root / "common"
+    shutil.copytree(Path(__file__).resolve().parents[2] / "scripts" / "host", common)
     text = (common / "lib" / "common.sh").read_text()
-    (common / "lib" / "common.sh").write_text(text.replace(':}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"', ':}/nonexistent"'))
-    import subprocess
-
-    done = subprocess.run([str(common / "backup"), "config"], env={**small.environment(), "PATH": str(folder)}, capture_output=True, text=True, check=False)
+    (common / "lib" / "common.sh").write_text(
+        text.replace(':}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"', ':}/nonexistent"')
+    )
+    done = subprocess.run(
+        [str(common / "backup"), "config"],
+        env={**small.environment(), "PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     last = job(small, done, "preflight", 78)
     assert "restic, docker" in last
 
 
 def test_fault_34_an_old_restic_is_refused(small):
-    small.fake("restic", '[[ $1 == version ]] && { echo "restic 0.14.0 compiled with go1.19"; exit; }; exec "$REAL" "$@"')
+    small.fake(
+        "restic", '[[ $1 == version ]] && { echo "restic 0.14.0 compiled with go1.19"; exit; }; exec "$REAL" "$@"'
+    )
     assert "restic 0.14.0 is too old" in job(small, small.run("backup", "config"), "preflight", 78)
 
 
@@ -220,14 +241,32 @@ def test_bug_44_no_snapshot_at_all_is_a_finding(small):
 
 
 def test_fault_52_a_newest_snapshot_of_three_days_ago_is_a_finding(small):
-    args = ["backup", "--host", "web-1", "--tag", "kind=config,stack=test", "--time", "2020-01-01 00:00:00", str(small.root / "app")]
+    args = [
+        "backup",
+        "--host",
+        "web-1",
+        "--tag",
+        "kind=config,stack=test",
+        "--time",
+        "2020-01-01 00:00:00",
+        str(small.root / "app"),
+    ]
     assert small.restic("local", *[word for tag in [args] for word in tag]).returncode == 0
     findings = json.loads(small.run("verify", "--json").stdout)["findings"]
     assert any("newest config snapshot is" in finding and "h old" in finding for finding in findings)
 
 
 def test_fault_26_a_snapshot_of_the_future_stops_the_run_before_it_makes_another(small):
-    args = ["backup", "--host", "web-1", "--tag", "kind=config", "--time", "2090-01-01 00:00:00", str(small.root / "app")]
+    args = [
+        "backup",
+        "--host",
+        "web-1",
+        "--tag",
+        "kind=config",
+        "--time",
+        "2090-01-01 00:00:00",
+        str(small.root / "app"),
+    ]
     assert small.restic("local", *args).returncode == 0
     last = job(small, small.run("backup", "config"), "preflight")
     assert "set the clock" in last
@@ -236,7 +275,7 @@ def test_fault_26_a_snapshot_of_the_future_stops_the_run_before_it_makes_another
 
 class Answer(http.server.BaseHTTPRequestHandler):
     date = "Wed, 01 Jan 2020 00:00:00 GMT"
-    seen: list[tuple[str, bytes]] = []
+    seen: ClassVar[list[tuple[str, bytes]]] = []
 
     def do_HEAD(self):
         self.send_response_only(403)
@@ -255,7 +294,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web():
-    Answer.seen = []
+    Answer.seen.clear()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -296,16 +335,29 @@ def test_fault_54_no_secret_is_in_a_log_a_state_file_or_a_message(small):
     credentials.write_text("AWS_ACCESS_KEY_ID=KEYKEYKEYKEYKEY\nAWS_SECRET_ACCESS_KEY=secretsecretsecret\n")
     credentials.chmod(0o600)
     small.write(TTS_OFFSITE_AWS_CREDENTIALS=str(credentials))
-    small.fake("restic", 'if [[ $1 == copy ]]; then env >&2; cat "$RESTIC_PASSWORD_FILE" >&2; exit 1; fi; exec "$REAL" "$@"')
+    small.fake(
+        "restic", 'if [[ $1 == copy ]]; then env >&2; cat "$RESTIC_PASSWORD_FILE" >&2; exit 1; fi; exec "$REAL" "$@"'
+    )
     done = small.run("backup", "config", "--json")
     assert done.returncode == 1
-    everything = done.stdout + done.stderr + "".join(path.read_text() for folder in ("log", "state") for path in (small.root / folder).rglob("*") if path.is_file())
+    everything = (
+        done.stdout
+        + done.stderr
+        + "".join(
+            path.read_text()
+            for folder in ("log", "state")
+            for path in (small.root / folder).rglob("*")
+            if path.is_file()
+        )
+    )
     for secret in ("secretsecretsecret", (small.root / "secrets" / "backup-passphrase").read_text().strip()):
         assert secret not in everything
     assert "AWS_SECRET_ACCESS_KEY=***" in everything
 
 
-@pytest.mark.parametrize("line", ["TTS_STACK=$(touch X)", "TTS_STACK=a;b", "TTS_STACK=`id`", 'TTS_STACK="a b"', "rm -rf X"])
+@pytest.mark.parametrize(
+    "line", ["TTS_STACK=$(touch X)", "TTS_STACK=a;b", "TTS_STACK=`id`", 'TTS_STACK="a b"', "rm -rf X"]
+)
 def test_fault_77_an_environment_file_that_bash_could_execute_is_refused_by_key(small, line):
     path = small.root / "backup.env"
     path.write_text(path.read_text() + line + "\n")

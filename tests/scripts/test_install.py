@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import json
 import os
 import re
@@ -36,7 +37,14 @@ def request_(tmp_path):
 
 def install(root, request, source=SCRIPTS):
     env = {**os.environ, "DESTDIR": str(root)}
-    return subprocess.run(["bash", str(source / "install")], input=json.dumps(request), env=env, text=True, capture_output=True, check=False)
+    return subprocess.run(
+        ["bash", str(source / "install")],
+        input=json.dumps(request),
+        env=env,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
 
 
 def listing(root):
@@ -44,8 +52,13 @@ def listing(root):
     found = {}
     for path in sorted(root.rglob("*")):
         info = path.lstat()
-        content = path.read_bytes() if path.is_file() and not path.is_symlink() else os.readlink(path) if path.is_symlink() else None
-        found[str(path.relative_to(root))] = (stat.S_IFMT(info.st_mode), oct(info.st_mode & 0o777), content, info.st_ino)
+        content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        found[str(path.relative_to(root))] = (
+            stat.S_IFMT(info.st_mode),
+            oct(info.st_mode & 0o777),
+            content,
+            info.st_ino,
+        )
     return found
 
 
@@ -65,7 +78,7 @@ def test_a_second_run_changes_nothing_and_modes_are_as_they_must_be(tmp_path, re
     assert mode["etc/cron.d/tts"] == mode["etc/logrotate.d/tts"] == "0o644"
     assert {path.name for path in (root / "usr/local/bin").iterdir()} == JOBS
     for name in JOBS:
-        assert os.access(root / "usr/local/lib/tts/current" / os.readlink(root / "usr/local/bin" / name).split("/")[-1], os.X_OK)
+        assert os.access(root / "usr/local/lib/tts/current" / (root / "usr/local/bin" / name).readlink().name, os.X_OK)
 
 
 def test_the_recovery_key_and_withdrawn_secrets_are_not_on_the_host(tmp_path, request_):
@@ -109,7 +122,14 @@ def test_fault_77_bad_settings_are_refused_by_key_and_the_host_is_unchanged(tmp_
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"env": {"TTS_HOST": 5}}', "not json"])
 def test_input_that_is_not_the_expected_json_is_refused(tmp_path, text):
-    done = subprocess.run(["bash", str(SCRIPTS / "install")], input=text, env={**os.environ, "DESTDIR": str(tmp_path)}, text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        ["bash", str(SCRIPTS / "install")],
+        input=text,
+        env={**os.environ, "DESTDIR": str(tmp_path)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 78
     assert list(tmp_path.iterdir()) == []
 
@@ -146,8 +166,12 @@ def test_bug_59_the_schedule_has_path_and_shell_no_percent_sign_and_starts_what_
     assert (SCRIPTS / "cron").read_text().endswith("\n")
     settings = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z]+=", line))
     assert {"SHELL", "PATH"} <= set(settings)
-    jobs = [re.fullmatch(r"(\d+) (\d+) \* \* (\*|\d) root /usr/local/bin/(\S+)(.*)", line) for line in lines if not re.match(r"[A-Z]+=", line)]
-    assert all(jobs)
+    jobs = [
+        found
+        for line in lines
+        if (found := re.fullmatch(r"(\d+) (\d+) \* \* (\*|\d) root /usr/local/bin/(\S+)(.*)", line))
+    ]
+    assert len(jobs) + len(settings) == len(lines), "a line is neither a setting nor a job"
     assert {(job[2], job[1], job[3], job[4] + job[5].split(" --wait")[0]) for job in jobs} == {
         ("2", "0", "*", "tts-backup databases"),
         ("3", "0", "*", "tts-backup media"),
@@ -162,17 +186,18 @@ def test_bug_59_the_schedule_has_path_and_shell_no_percent_sign_and_starts_what_
 def tts_host(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS / "lib"))
     sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    import tts_host.config
-    import tts_host.install
-    import tts_host.status
-
-    yield tts_host
+    for name in ("config", "install", "status"):
+        importlib.import_module(f"tts_host.{name}")
+    yield sys.modules["tts_host"]
     sys.dont_write_bytecode = before
 
 
 def test_the_status_page_names_the_times_of_the_schedule(tts_host):
     lines = (SCRIPTS / "cron").read_text().splitlines()
-    cron = {(int(hour), int(minute), None if day == "*" else (int(day) - 1) % 7) for minute, hour, day in (re.match(r"(\d+) (\d+) \* \* (\S)", line).groups() for line in lines if line[:1].isdigit())}
+    cron = {
+        (int(hour), int(minute), None if day == "*" else (int(day) - 1) % 7)
+        for minute, hour, _, _, day in (line.split()[:5] for line in lines if line[:1].isdigit())
+    }
     assert {(hour, minute, day) for _, hour, minute, day in tts_host.status.SCHEDULE} == cron
 
 
@@ -189,7 +214,10 @@ def test_fault_33_missing_repositories_are_made_once_with_two_keys_each(bare_hos
         assert bare_host.snapshots(name) == []
         assert bare_host.restic(name, "snapshots", password=recovery).returncode == 0
         assert len(json.loads(bare_host.restic(name, "key", "list", "--json").stdout)) == 2
-    parameters = {json.loads(bare_host.restic(name, "cat", "config").stdout)["chunker_polynomial"] for name in ("local", "aws", "spaces")}
+    parameters = {
+        json.loads(bare_host.restic(name, "cat", "config").stdout)["chunker_polynomial"]
+        for name in ("local", "aws", "spaces")
+    }
     assert len(parameters) == 1
 
 
@@ -203,7 +231,8 @@ def test_a_repository_that_cannot_be_opened_is_never_made_anew(bare_host, tts_ho
 
 
 def test_bug_65_the_rotation_rule_rotates(tmp_path):
-    if not shutil.which("logrotate"):
+    logrotate = shutil.which("logrotate", path="/usr/sbin:/sbin:/usr/bin")
+    if not logrotate:
         pytest.skip("logrotate is not installed on this machine")
     log = tmp_path / "log"
     log.mkdir(mode=0o700)
@@ -211,18 +240,28 @@ def test_bug_65_the_rotation_rule_rotates(tmp_path):
     rule = tmp_path / "rule"
     rule.write_text((SCRIPTS / "logrotate").read_text().replace("/var/log/tts", str(log)))
     rule.chmod(0o644)
-    done = subprocess.run(["logrotate", "--force", "--state", str(tmp_path / "state"), str(rule)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [logrotate, "--force", "--state", str(tmp_path / "state"), str(rule)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert (log / "backup-databases.log.1").read_text() == "line\n"
     assert oct((log / "backup-databases.log").stat().st_mode & 0o777) == "0o600"
 
 
-SHELL = [path for path in sorted(SCRIPTS.iterdir()) if path.is_file() and path.read_bytes().startswith(b"#!")] + [SCRIPTS / "lib" / "common.sh"]
+SHELL = [path for path in sorted(SCRIPTS.iterdir()) if path.is_file() and path.read_bytes().startswith(b"#!")] + [
+    SCRIPTS / "lib" / "common.sh"
+]
 
 
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
 def test_every_shell_script_is_short_and_clean(path):
-    for tool, argv in (("shellcheck", ["-x", "-P", str(SCRIPTS), str(path)]), ("shfmt", ["-i", "2", "-ci", "-d", str(path)])):
+    for tool, argv in (
+        ("shellcheck", ["-x", "-P", str(SCRIPTS), str(path)]),
+        ("shfmt", ["-i", "2", "-ci", "-d", str(path)]),
+    ):
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not installed: apt-get install {tool}")
         done = subprocess.run([tool, *argv], capture_output=True, text=True, check=False, cwd=SCRIPTS)

@@ -130,9 +130,13 @@ def test_fault_42_a_restore_swaps_under_connected_clients_keeps_the_old_database
 
 
 def test_fault_45_a_restore_into_a_server_without_roles_makes_owners_grants_and_settings_equal(host):
-    acl = "(select array_agg(a.grantee::regrole || a.privilege_type order by 1) from aclexplode(datacl) a)"
-    facts = f"select datname, datdba::regrole, {acl}, (select setconfig from pg_db_role_setting where setdatabase = d.oid) from pg_database d where datname like '%\\_db' order by 1"
-    tables = "select tablename, tableowner from pg_tables where schemaname not in ('pg_catalog', 'information_schema') order by 1"
+    grant = "a.grantee::regrole || ' ' || a.privilege_type"
+    acl = f"(select array_agg({grant} order by {grant}) from aclexplode(datacl) a)"
+    settings = "(select setconfig from pg_db_role_setting where setdatabase = d.oid)"
+    facts = (
+        f"select datname, datdba::regrole, {acl}, {settings} from pg_database d where datname like '%\\_db' order by 1"
+    )
+    tables = "select tablename, tableowner from pg_tables where schemaname in ('public', 'Odd One') order by 1"
     members = "select roleid::regrole, member::regrole from pg_auth_members where roleid::regrole::text = 'reader'"
     before = host.server.sql(facts), host.server.sql(tables, "auth_db"), host.server.sql(members)
     password = host.server.sql("select rolpassword from pg_authid where rolname = 'app'")
