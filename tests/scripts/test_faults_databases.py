@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.docker  # seconds each, for real programs
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "host"
 
 

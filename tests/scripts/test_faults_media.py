@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+pytestmark = pytest.mark.docker  # seconds each, for real programs
+
 
 def media(host):
     return host.root / "volumes" / "shop_media_files" / "_data"

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.docker  # seconds each, for real programs
+
 
 @pytest.fixture
 def backed_up(host):

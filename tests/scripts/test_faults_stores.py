@@ -13,6 +13,8 @@ from typing import ClassVar
 
 import pytest
 
+pytestmark = pytest.mark.docker  # seconds each, for real programs
+
 
 @pytest.fixture
 def small(bare_host):

@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.docker  # seconds each, for real programs
+
 
 def back_up(host, *kinds):
     for kind in kinds:
