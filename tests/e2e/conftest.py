@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.platform import REPOSITORY, Fingerprint, Platform
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 TICKETS = 500
 STACK = "local"
 
 
 @pytest.fixture(scope="session")
-def platform(second_cloud: Path) -> Iterator[Platform]:
-    """The platform after `make up`. It is removed with its cloud when the session ends."""
+def platform(request: pytest.FixtureRequest) -> Platform:
+    """The platform after `make up`. It is removed with its cloud when the session ends.
+
+    While a test is being written, E2E_LOCAL_DIR names a platform that is up already: it is used, damaged and left.
+    """
+    if existing := os.environ.get("E2E_LOCAL_DIR"):
+        return Platform(Path(existing).absolute(), STACK)
+    directory: Path = request.getfixturevalue("second_cloud")
     for module, *words in (("toolchain.bootstrap",), ("toolchain.local", "up", "--stack", STACK)):
         done = subprocess.run(
             [sys.executable, "-m", module, *words],
@@ -32,7 +35,7 @@ def platform(second_cloud: Path) -> Iterator[Platform]:
             check=False,
         )
         assert done.returncode == 0, f"{module} {' '.join(words)} exited {done.returncode}\n{done.stdout[-8000:]}"
-    return Platform(second_cloud, STACK)
+    return Platform(directory, STACK)
 
 
 @pytest.fixture(scope="session")

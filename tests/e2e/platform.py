@@ -47,12 +47,12 @@ class Platform:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, **local_environment(self.local), "TTS_LOCAL_DIR": str(self.local), "COLUMNS": "120"}
+        return {**os.environ, **local_environment(self.local), "TTS_STACK": self.stack, "COLUMNS": "120"}
 
     # --- the operator's two commands -------------------------------------------------------------
 
     def tts(self, *words: str, stdin: str | None = None) -> str:
-        return self._run([str(self.local / "bin/tts"), "--stack", self.stack, *words], stdin)
+        return self._run([str(self.local / "bin/tts"), *words], stdin)
 
     def tts_json(self, *words: str) -> Any:
         return json.loads(self.tts(*words, "--json"))
@@ -95,6 +95,10 @@ class Platform:
     def exported(self) -> str:
         return self.pulumi("stack", "export")
 
+    def resources(self) -> set[str]:
+        """The URN of every resource in the state. Inputs are no measure: secrets are encrypted anew each time."""
+        return {entry["urn"] for entry in json.loads(self.exported())["deployment"]["resources"]}
+
     def secrets(self) -> dict[str, str]:
         """Every secret value of the stack's configuration and state, by name; parts of multi-line ones by line."""
         config = json.loads(self.pulumi("config", "--json", "--show-secrets"))
@@ -110,7 +114,7 @@ class Platform:
     # --- the host --------------------------------------------------------------------------------
 
     def host(self, name: str, command: str, stdin: str | None = None) -> str:
-        return self.tts("ssh", name, "--", command, stdin=stdin)
+        return self.tts("ssh", name, "--", "bash", "-c", command, stdin=stdin)
 
     def psql(self, sql: str, database: str = "postgres") -> list[str]:
         words = [
@@ -159,9 +163,7 @@ class Platform:
 
     def wait_until_healthy(self) -> None:
         def sick() -> list[str]:
-            status = json.loads(
-                self._execute([str(self.local / "bin/tts"), "--stack", self.stack, "status", "--json"]).stdout
-            )
+            status = json.loads(self._execute([str(self.local / "bin/tts"), "status", "--json"]).stdout)
             return [service["name"] for service in status["services"] if not service["healthy"]] or (
                 [] if status["services"] else ["no service is reported"]
             )
@@ -194,7 +196,7 @@ class Platform:
     # --- damage ----------------------------------------------------------------------------------
 
     def lose_the_media(self) -> None:
-        self.host("web-1", "docker exec -u 0 tts-ticket find /app/media -mindepth 1 -delete")
+        self.host("web-1", "docker exec tts-ticket find /app/media -mindepth 1 -type f -delete")
 
     def lose_the_postgres_volume(self) -> None:
         """As after a lost disk: the container and its volume are gone; Compose starts an empty server."""

@@ -6,7 +6,6 @@ chapter of the same story, as an operator would live it.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,16 +16,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 SERVICES = {
-    "auth-service",
-    "ticket-service",
-    "workflow-api",
-    "messaging-service",
-    "notification-service",
-    "workflow-worker",
-    "notification-worker",
-    "postgres",
-    "rabbitmq",
-    "nginx",
+    "tts-auth",
+    "tts-ticket",
+    "tts-workflow-api",
+    "tts-messaging",
+    "tts-notification",
+    "tts-workflow-worker",
+    "tts-notification-worker",
+    "tts-postgres",
+    "tts-rabbitmq",
+    "tts-nginx",
 }
 
 
@@ -54,11 +53,9 @@ def test_status_says_that_every_service_is_healthy_and_a_verified_backup_is_minu
 
 
 def test_a_second_up_changes_nothing(platform: Platform) -> None:
-    before = platform.pulumi("stack", "export")
+    before = platform.resources()
     platform.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
-    urns = [resource["urn"] for resource in json.loads(before)["deployment"]["resources"]]
-    after = json.loads(platform.pulumi("stack", "export"))
-    assert [resource["urn"] for resource in after["deployment"]["resources"]] == urns
+    assert platform.resources() == before
 
 
 def test_a_dropped_database_comes_back_from_the_off_site_copy_row_for_row(
