@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from toolchain.environment import local_environment
+from toolchain.environment import complete_environment
+from toolchain.layout import ENGINE, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,8 @@ def preview_ratio(environment: dict[str, str], scratch: Path) -> Figure:
     both = {**environment, "FLAT_RESOURCES": str(scratch / "resources.json"), "PULUMI_BACKEND_URL": f"file://{scratch}"}
     project = scratch / "project"
     shutil.copytree(Path(environment["TTS_PROJECT_DIR"]), project)
-    engine = environment["TTS_PULUMI"]
+    built = ENGINE / "pulumi"
+    engine = str(built) if built.exists() else "pulumi"
     commands = {
         name: [engine, "-C", str(folder), "preview", "--stack", stack, "--non-interactive"]
         for name, folder, stack in (("program", project, "local"), ("flat", flat, "flat"))
@@ -226,7 +228,7 @@ def main() -> None:
     parser.add_argument("--local", type=Path, default=REPOSITORY / ".local")
     parser.add_argument("--page", type=Path, default=REPOSITORY / "docs/reference/performance.md")
     words = parser.parse_args()
-    environment = {**os.environ, **local_environment(words.local)}
+    environment = complete_environment(Layout(words.local.absolute()))
     with tempfile.TemporaryDirectory() as scratch:
         figures = [
             second_up(environment),

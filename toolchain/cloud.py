@@ -13,7 +13,7 @@ from toolchain.layout import PYTHON, REPOSITORY, Layout
 
 API_PORT = 7480
 S3_PORT = 7481
-SUBNET = "203.0.113.0/24"
+SUBNET = "198.18.0.0/24"
 
 
 @dataclass(frozen=True)

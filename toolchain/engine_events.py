@@ -26,6 +26,9 @@ class Progress:
     done: int = 0
     changes: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    stderr: list[str] = field(
+        default_factory=list
+    )  # of the program: mistakes in its configuration
 
     @property
     def note(self) -> str:
@@ -66,13 +69,15 @@ class Progress:
         return f"{word:<14} {label(metadata)}"
 
     def _diagnostic(self, diagnostic: dict[str, Any]) -> str | None:
-        message = f"{diagnostic.get('prefix', '')}{diagnostic.get('message', '')}".strip()
-        if not message or diagnostic.get("ephemeral") or diagnostic.get("severity") == "debug":
+        message = f"{diagnostic.get('prefix', '')}{diagnostic.get('message', '')}".rstrip()
+        if not message.strip() or diagnostic.get("ephemeral") or diagnostic.get("severity") == "debug":
             return None
         if diagnostic.get("severity") == "error":
             message = message.removeprefix("error: ")
             urn = diagnostic.get("urn") or ""
             self.errors.append(f"{urn.rpartition('::')[2]}: {message}" if urn and "Stack" not in urn else message)
+        if diagnostic.get("severity") == "info#err":
+            self.stderr.append(message.removeprefix("error: "))
         return message
 
 

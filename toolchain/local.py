@@ -135,7 +135,7 @@ def pulumi_up(session: Session, log: Log) -> str:
                 print(line, file=output, flush=True)
             session.screen.note = progress.note
     if process.returncode:
-        words = progress.errors or other[-10:]
+        words = progress.errors or progress.stderr or other[-10:]
         raise FailureError(
             "pulumi up failed:\n" + "\n".join(f"  {line}" for message in words for line in message.splitlines()),
             f"put that right and run make up again, it continues from there; all of it is in {relative(log.path)}",

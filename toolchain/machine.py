@@ -26,6 +26,7 @@ PACKAGES = {
     "shellcheck": "shellcheck",
     "shfmt": "shfmt",
     "postgres": "postgresql",
+    "logrotate": "logrotate",
 }
 BESIDE = {"debootstrap": ["debian-archive-keyring"], "docker.io": ["iptables", "ca-certificates"]}
 BEYOND_PATH = ("usr/sbin", "sbin", "usr/lib/postgresql/*/bin")  # where a plain user's PATH does not look

@@ -17,7 +17,7 @@ from localcloud import control, daemon, tls
 from localcloud.engine import Engine, EngineError, used_by_machine
 from localcloud.errors import CloudError
 
-GATEWAY = IPv4Address("203.0.113.1")
+GATEWAY = IPv4Address("198.18.0.1")
 
 
 def run(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ def test_an_image_that_is_missing_is_named_with_the_command_that_makes_it(tmp_pa
     assert not (tmp_path / "cloud").exists()
 
 
-@pytest.mark.parametrize("text", ["nonsense", "203.0.113.7/24", "203.0.113.0/30", "10.0.0.0/8"])
+@pytest.mark.parametrize("text", ["nonsense", "198.18.0.7/24", "198.18.0.0/30", "10.0.0.0/8"])
 def test_a_subnet_that_cannot_be_shared_out_is_refused(text: str, tmp_path: Path) -> None:
     found = run("up", "--dir", str(tmp_path / "cloud"), "--subnet", text)
     assert (found.returncode, text in found.stderr, "Traceback" in found.stderr) == (1, True, False)
@@ -110,8 +110,8 @@ def test_addresses_of_droplets_and_reserved_ones_do_not_meet(tmp_path: Path) -> 
     cloud = settings.make(tmp_path)
     droplets, reserved = set(cloud.droplet_addresses), set(cloud.reserved_addresses)
     assert not droplets & reserved
-    assert (str(min(droplets)), str(max(droplets))) == ("203.0.113.2", "203.0.113.126")
-    assert (str(min(reserved)), str(max(reserved))) == ("203.0.113.129", "203.0.113.254")
+    assert (str(min(droplets)), str(max(droplets))) == ("198.18.0.2", "198.18.0.126")
+    assert (str(min(reserved)), str(max(reserved))) == ("198.18.0.129", "198.18.0.254")
     assert cloud.gateway not in droplets | reserved
 
 
@@ -133,7 +133,7 @@ def test_the_droplets_scripts_are_sound() -> None:
 @pytest.mark.parametrize(
     "name",
     ["s3.us-east-1.amazonaws.com", "bucket-1.s3.dualstack.eu-central-1.amazonaws.com", "fra1.digitaloceanspaces.com",
-     "bucket.fra1.digitaloceanspaces.com", "203.0.113.1", "localhost"],
+     "bucket.fra1.digitaloceanspaces.com", "198.18.0.1", "localhost"],
 )  # fmt: skip
 def test_the_certificate_serves_under_the_production_names(name: str, tmp_path: Path) -> None:
     authority, certificate, key = tls.ensure(tmp_path, GATEWAY)

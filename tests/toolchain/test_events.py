@@ -46,6 +46,14 @@ def test_the_errors_of_the_program_itself_stand_alone() -> None:
     assert progress.errors == ["tts:rung: 'x' is no rung"]
 
 
+def test_what_the_program_wrote_about_its_configuration_keeps_its_shape() -> None:
+    progress = Progress()
+    for line in ("error: 1 mistake in the configuration\n\n", "  rung = x\n\n", "    fix:  set it to 'single'\n\n"):
+        progress.take({"diagnosticEvent": {"severity": "info#err", "message": line}})
+    assert progress.stderr == ["1 mistake in the configuration", "  rung = x", "    fix:  set it to 'single'"]
+    assert progress.errors == []
+
+
 def test_a_line_that_is_no_event_is_passed_on() -> None:
     assert list(parse(['{"cancelEvent": {}}\n', "error: the stack is locked\n", "3\n"])) == [
         {"cancelEvent": {}},

@@ -61,7 +61,7 @@ def test_a_cloud_comes_back_on_the_ports_it_had(tmp_path: Path, monkeypatch: pyt
     for name in ("TTS_API_PORT", "TTS_S3_PORT", "TTS_SUBNET"):
         monkeypatch.delenv(name, raising=False)
     layout = Layout(tmp_path)
-    assert Cloud.of(layout) == Cloud(layout, 7480, 7481, "203.0.113.0/24")
+    assert Cloud.of(layout) == Cloud(layout, 7480, 7481, "198.18.0.0/24")
     layout.cloud.mkdir()
     before = {"api": "http://127.0.0.1:7600", "s3": "http://127.0.0.1:7601", "subnet": "198.51.100.0/24"}
     (layout.cloud / "cloud.json").write_text(json.dumps(before))

@@ -49,7 +49,7 @@ def test_a_sound_configuration_loads(config: StackConfig) -> None:
     settings = load_settings(config)
     assert settings.rung is Rung.SINGLE
     assert settings.web_size == "s-2vcpu-2gb"
-    assert settings.ssh_from == ("203.0.113.1/32",)
+    assert settings.ssh_from == ("198.18.0.1/32",)
     assert settings.app.databases == ("auth_db", "ticket_db", "workflow_db", "messaging_db", "notification_db")
     assert settings.retention == Retention(daily=30, weekly=12, monthly=12)
     assert settings.vault == Vault(lock_mode="governance", lock_days=35, cold_after_days=30, noncurrent_days=90)
