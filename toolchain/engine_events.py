@@ -26,9 +26,7 @@ class Progress:
     done: int = 0
     changes: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
-    stderr: list[str] = field(
-        default_factory=list
-    )  # of the program: mistakes in its configuration
+    stderr: list[str] = field(default_factory=list)  # of the program: mistakes in its configuration
 
     @property
     def note(self) -> str:

@@ -74,7 +74,7 @@ def make(log: Log) -> str:
     """Make the environment exactly as locked. Returns what to show."""
     uv = find_uv(log)
     log.run(
-        [uv, "sync", "--frozen", "--compile-bytecode", "--python", sys.executable],
+        [uv, "sync", "--frozen", "--python", sys.executable],
         cwd=REPOSITORY, env=uv_environment(),
         problem="The Python environment could not be made from uv.lock.",
         fix="look at the log; SSL_CERT_FILE names the CA bundle of this network, UV_DEFAULT_INDEX its index",
