@@ -68,6 +68,11 @@ def project_directory() -> Path:
     return Path(os.environ.get("TTS_PROJECT_DIR") or _REPOSITORY)
 
 
+def repository_directory() -> Path:
+    """The checkout that this `tts` runs from."""
+    return _REPOSITORY
+
+
 @dataclass(frozen=True)
 class Engine:
     """The CLI for one stack; `stack` None means the one that `pulumi stack select` chose."""
@@ -86,6 +91,15 @@ class Engine:
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, empty before the first deployment."""
         return msgspec.json.decode(self._run("stack", "output", "--json"), type=dict[str, Any])
+
+    def secret_output(self, name: str) -> Any:
+        """One secret output in the clear, for memory only; None when the stack was deployed without it."""
+        try:
+            return msgspec.json.decode(self._run("stack", "output", name, "--json", "--show-secrets"))
+        except OpsError as error:
+            if "does not have output property" not in error.where:
+                raise
+            return None
 
     def config(self) -> dict[str, ConfigValue]:
         """The whole configuration with its secrets in the clear: for memory only. Keys lose the project's prefix."""
@@ -116,6 +130,10 @@ class Engine:
     def set_secret(self, key: str, value: str) -> None:
         """Write one secret, byte for byte. `key` may be a path such as `appSecrets.SECRET_KEY`."""
         self._run("config", "set", "--secret", "--raw", "--path", key, stdin=value)
+
+    def unset(self, key: str) -> None:
+        """Take one value out of the configuration."""
+        self._run("config", "rm", key)
 
     def set_plain(self, values: dict[str, str]) -> None:
         """Write values that are no secret, in one call."""

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from ops.commands.audit import audit, cost
 from ops.commands.backup import backup, verify
 from ops.commands.init import init
+from ops.commands.prune import prune
 from ops.commands.restore import restore
 from ops.commands.snapshots import snapshots
 from ops.commands.ssh import SshCommand, ssh
@@ -66,5 +67,6 @@ app.command()(verify)
 app.command()(snapshots)
 app.add_typer(restore, name="restore")
 app.command(cls=SshCommand)(ssh)
+app.command()(prune)
 app.command()(audit)
 app.command()(cost)

@@ -45,12 +45,27 @@ class Application(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class OffSite(msgspec.Struct, frozen=True, rename="camel"):
-    """One destination of backup copies."""
+    """One destination of backup copies. One that this program did not make has neither bucket nor region."""
 
     name: str
-    bucket: str
-    region: str
     repository: str
+    bucket: str | None = None
+    region: str | None = None
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How many snapshots of each kind stay, by count of days, weeks and months that have one."""
+
+    daily: int = 30
+    weekly: int = 12
+    monthly: int = 12
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """The object lock of the AWS bucket: governance or compliance, and its days from upload."""
+
+    mode: str
+    days: int
 
 
 class Backup(msgspec.Struct, frozen=True, rename="camel"):
@@ -58,6 +73,8 @@ class Backup(msgspec.Struct, frozen=True, rename="camel"):
 
     owner: str
     offsite: tuple[OffSite, ...] = ()
+    retention: Retention = Retention()
+    lock: Lock | None = None
 
 
 class CostItem(msgspec.Struct, frozen=True, rename="camel"):

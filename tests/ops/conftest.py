@@ -7,14 +7,21 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path  # noqa: TC003  # a dataclass field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
 from ops.keys import KeyPair, new_key_pair
 from ops.main import app
+from tests.ops.vaults import LOCK_DAYS, Objects, Seed, Vaults, find_restic, make_seed, make_vaults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NUMBERS = count(1)
 
 _FAKE = """#!{python} -IS
 import json, os, pathlib, signal, sys, time
@@ -205,3 +212,48 @@ def tts(monkeypatch: pytest.MonkeyPatch) -> Tts:
     # Under a test the signals stay pytest's own.
     monkeypatch.setattr("ops.main._leave_by_the_door", lambda: None)
     return Tts()
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Objects]:
+    running = Objects(tmp_path_factory.mktemp("objects") / "state")
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def seed(tmp_path_factory: pytest.TempPathFactory) -> Seed:
+    return make_seed(tmp_path_factory.mktemp("seed"))
+
+
+@pytest.fixture
+def vaults(
+    object_store: Objects,
+    seed: Seed,
+    deployed: Fakes,
+    outputs: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Vaults:
+    """A stack whose two vaults are real buckets, filled by the host; `tts` finds its keys in the stack's outputs."""
+    made = make_vaults(object_store, seed, next(_NUMBERS), lock_days=getattr(request, "param", LOCK_DAYS))
+    made.fill()
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "SPACES_", "RESTIC_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_store.url)
+    monkeypatch.setenv("SPACES_ENDPOINT_URL", object_store.url)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("RESTIC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", os.environ["PATH"] + os.pathsep + str(find_restic().parent))
+    outputs["backup"] |= {
+        "offsite": made.offsite(),
+        "retention": {"daily": 2, "weekly": 0, "monthly": 0},
+        "lock": {"mode": "governance", "days": LOCK_DAYS},
+    }
+    deployed.answer("pulumi", "stack output", outputs)
+    deployed.answer("pulumi", "config get backupPassphrase", seed.password + "\n")
+    for role in ("maintenance", "audit"):
+        deployed.answer("pulumi", f"stack output {role} --json", made.output(role))
+    return made
