@@ -14,6 +14,7 @@ from ops.commands.backup import backup, verify
 from ops.commands.init import init
 from ops.commands.prune import prune
 from ops.commands.restore import restore
+from ops.commands.rewind import rewind
 from ops.commands.snapshots import snapshots
 from ops.commands.ssh import SshCommand, ssh
 from ops.commands.status import status
@@ -68,5 +69,6 @@ app.command()(snapshots)
 app.add_typer(restore, name="restore")
 app.command(cls=SshCommand)(ssh)
 app.command()(prune)
+app.command()(rewind)
 app.command()(audit)
 app.command()(cost)
