@@ -5,12 +5,14 @@ containers.
 from __future__ import annotations
 
 import fcntl
+import importlib
 import json
 import os
 import pwd
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -413,3 +415,32 @@ def host(bare_host: Host, server: Server) -> Iterator[Host]:
     bare_host.write_docker()
     yield bare_host
     server.drop_everything()
+
+
+@pytest.fixture
+def tts_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The package that runs on hosts, for tests of single functions."""
+    monkeypatch.syspath_prepend(str(HOST / "lib"))
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    for path in (HOST / "lib" / "tts_host").glob("[a-z]*.py"):
+        importlib.import_module(f"tts_host.{path.stem}")
+    yield sys.modules["tts_host"]
+    sys.dont_write_bytecode = before
+
+
+@pytest.fixture
+def install_host() -> Any:
+    """Run the installer into a scratch root."""
+
+    def install(root: Path, request: dict[str, Any], source: Path = HOST) -> subprocess.CompletedProcess[str]:
+        root.mkdir(exist_ok=True)
+        return subprocess.run(
+            ["bash", str(source / "install")],
+            input=json.dumps(request),
+            env={**os.environ, "DESTDIR": str(root)},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+
+    return install

@@ -11,7 +11,7 @@ export LC_ALL=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1
 
 readonly EXIT_LOCKED=75 EXIT_CONFIG=78
 ENV_FILE=${TTS_ENV_FILE:-/etc/tts/backup.env}
-STEP=start JOB='' CHILD=''
+STEP=start JOB='' CHILD='' STARTING=''
 
 # Print the comment block at the top of the script that was called.
 usage() {
@@ -42,6 +42,8 @@ load_env() {
   # shellcheck disable=SC1090
   source "$ENV_FILE"
   set +a
+  # What a person's shell has for other stores or another restic must not reach ours: each repository brings its own.
+  unset "${!AWS_@}" "${!AZURE_@}" "${!B2_@}" "${!GOOGLE_@}" "${!OS_@}" "${!RCLONE_@}" "${!RESTIC_@}" "${!ST_@}" STORAGE_EMULATOR_HOST
   export TTS_STATE_DIR=${TTS_STATE_DIR:-/var/lib/tts} TTS_LOG_DIR=${TTS_LOG_DIR:-/var/log/tts} TTS_JOB_TIMEOUT=${TTS_JOB_TIMEOUT:-14400}
 }
 
@@ -51,8 +53,7 @@ py() {
     setpriv --pdeathsig TERM python3 -m "tts_host.$1" "${@:2}"
 }
 
-# begin JOB SECONDS : log file, low priority, the one lock (75 when it is still held after SECONDS), and from here on `finish` at
-# every exit.
+# begin JOB SECONDS : log file, low priority, the one lock (75 when still held after SECONDS), and from here on `finish` at every exit.
 begin() {
   JOB=$1 STEP=lock
   mkdir -p "$TTS_LOG_DIR" "$TTS_STATE_DIR/state"
@@ -60,14 +61,16 @@ begin() {
   trap 'finish $?' EXIT
   trap 'exit 143' TERM
   trap 'exit 130' INT HUP
-  renice -n 10 -p $$ >/dev/null 2>&1 || true
-  ionice -c 2 -n 7 -p $$ >/dev/null 2>&1 || true
+  { renice -n 10 -p $$ && ionice -c 2 -n 7 -p $$; } >/dev/null 2>&1 || true
   exec 9>>"$TTS_STATE_DIR/lock"
   flock --wait "$2" 9 || die "$EXIT_LOCKED" "another job holds the lock: $(head -c 200 "$TTS_STATE_DIR/lock.holder" 2>/dev/null || true)"
   printf 'job=%s pid=%s since=%s\n' "$JOB" $$ "$(date -u +%FT%TZ)" >"$TTS_STATE_DIR/lock.holder"
-  rm -rf -- "$TTS_RUN_DIR"
-  mkdir -p "$TTS_RUN_DIR"
+  { rm -rf -- "$TTS_RUN_DIR" && mkdir -p "$TTS_RUN_DIR"; } || die 1 "$TTS_RUN_DIR cannot be emptied"
   date -u +%FT%TZ >"$TTS_RUN_DIR/started"
+  if [[ -n ${TTS_ALERTS_FILE:-} ]]; then
+    py notify 9>&- &
+    STARTING=$! # beside the job; `finish` ends it, so that no late "start" follows the job's end
+  fi
 }
 
 # step NAME COMMAND... : run it as a child that a signal to this shell ends at once.
@@ -85,6 +88,7 @@ finish() {
   local status=$1
   trap - EXIT TERM INT HUP
   set +e
+  if [[ -n $STARTING ]]; then kill -TERM "$STARTING" 2>/dev/null && wait "$STARTING" 2>/dev/null; fi
   if [[ -n $CHILD ]]; then
     kill -TERM "$CHILD" 2>/dev/null
     wait "$CHILD" 2>/dev/null

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SAFE_VALUE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")  # what Bash's `source` and Python read alike
-NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME = re.compile(r"[a-z][a-z0-9-]*")  # of a destination; its variables hold it in capitals, with _ for -
+LOCAL = "local"  # the name of the repository on this host
 PG_MODES = ("container", "host", "managed")
 
 REQUIRED = (
@@ -34,6 +35,7 @@ OPTIONAL: dict[str, str] = {
     "TTS_PG_CREDENTIALS": "",
     "TTS_MEDIA_VOLUME": "",
     "TTS_MEDIA_ERRORS": "10",
+    "TTS_MEDIA_REFERENCES": "",
     "TTS_CONFIG_PATHS": "",
     "TTS_OFFSITE": "",
     "TTS_KEEP_DAILY": "30",
@@ -49,8 +51,7 @@ OPTIONAL: dict[str, str] = {
     "TTS_STATE_DIR": "/var/lib/tts",
     "TTS_LOG_DIR": "/var/log/tts",
     "TTS_CACHE_DIR": "/var/cache/tts/restic",
-    "TTS_PING_URL": "",
-    "TTS_WEBHOOK_FILE": "",
+    "TTS_ALERTS_FILE": "",
 }
 OFFSITE_KEY = re.compile(r"TTS_OFFSITE_([A-Z][A-Z0-9_]*)_(REPOSITORY|CREDENTIALS|PASSWORD_FILE)")
 _NUMBERS = tuple(key for key, value in OPTIONAL.items() if value.isdigit())
@@ -82,6 +83,7 @@ class Config:
     pg_credentials: Path | None
     media_volume: str
     media_errors: int
+    media_references: tuple[str, ...]
     config_paths: tuple[Path, ...]
     local_repository: Path
     password_file: Path
@@ -97,8 +99,7 @@ class Config:
     offsite_timeout_s: int
     state_dir: Path
     cache_dir: Path
-    ping_url: str
-    webhook_file: Path | None
+    alerts_file: Path | None
 
     @property
     def staging(self) -> Path:
@@ -129,12 +130,19 @@ def problems(env: Mapping[str, str]) -> list[str]:
 
 def _offsite_problems(env: Mapping[str, str]) -> list[str]:
     found: list[str] = []
-    for name in _csv(env.get("TTS_OFFSITE", "")):
-        if not NAME.fullmatch(name):
-            found.append(f"TTS_OFFSITE: {name!r} is not a name of small letters and digits")
-        elif not env.get(f"TTS_OFFSITE_{name.upper()}_REPOSITORY"):
-            found.append(f"TTS_OFFSITE_{name.upper()}_REPOSITORY is missing: TTS_OFFSITE names {name}")
+    names = _csv(env.get("TTS_OFFSITE", ""))
+    for name in names:
+        if not NAME.fullmatch(name) or name == LOCAL:
+            found.append(f"TTS_OFFSITE: {name!r} is not a name of small letters, digits and dashes, other than {LOCAL}")
+        elif not env.get(key := offsite_key(name, "REPOSITORY")):
+            found.append(f"{key} is missing: TTS_OFFSITE names {name}")
+    found += [f"TTS_OFFSITE names {name} twice" for name in sorted({name for name in names if names.count(name) > 1})]
     return found
+
+
+def offsite_key(name: str, part: str) -> str:
+    """The variable that holds the REPOSITORY, CREDENTIALS or PASSWORD_FILE of destination `name`."""
+    return f"TTS_OFFSITE_{name.upper().replace('-', '_')}_{part}"
 
 
 def unknown_keys(env: Mapping[str, str]) -> list[str]:
@@ -167,6 +175,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         pg_credentials=_path(get("TTS_PG_CREDENTIALS")),
         media_volume=get("TTS_MEDIA_VOLUME"),
         media_errors=int(get("TTS_MEDIA_ERRORS")),
+        media_references=_csv(get("TTS_MEDIA_REFERENCES")),
         config_paths=_paths(get("TTS_CONFIG_PATHS")),
         local_repository=Path(get("TTS_LOCAL_REPOSITORY")),
         password_file=Path(get("TTS_PASSWORD_FILE")),
@@ -182,18 +191,16 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         offsite_timeout_s=int(get("TTS_OFFSITE_TIMEOUT")),
         state_dir=Path(get("TTS_STATE_DIR")),
         cache_dir=Path(get("TTS_CACHE_DIR")),
-        ping_url=get("TTS_PING_URL"),
-        webhook_file=_path(get("TTS_WEBHOOK_FILE")),
+        alerts_file=_path(get("TTS_ALERTS_FILE")),
     )
 
 
 def _offsite(name: str, env: Mapping[str, str]) -> Offsite:
-    prefix = f"TTS_OFFSITE_{name.upper()}_"
     return Offsite(
         name=name,
-        repository=env[prefix + "REPOSITORY"],
-        credentials=_path(env.get(prefix + "CREDENTIALS", "")),
-        password_file=Path(env.get(prefix + "PASSWORD_FILE") or env["TTS_PASSWORD_FILE"]),
+        repository=env[offsite_key(name, "REPOSITORY")],
+        credentials=_path(env.get(offsite_key(name, "CREDENTIALS"), "")),
+        password_file=Path(env.get(offsite_key(name, "PASSWORD_FILE")) or env["TTS_PASSWORD_FILE"]),
     )
 
 

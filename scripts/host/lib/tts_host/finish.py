@@ -26,13 +26,24 @@ def main() -> None:
         if not locked:
             save(config, job, outcome)
         if not locked or os.environ.get("TTS_WAIT", "0") != "0":
-            notify.send(config, job, outcome)
+            tell(config, job, outcome)
     except Failure as failure:
         log("error", error=str(failure))
     if os.environ.get("TTS_JSON") and job.startswith(("backup", "offsite")):
         print(json.dumps(outcome), flush=True)
     line = {key: outcome[key] for key in ("step", "error", "seconds") if outcome[key] is not None}
     log("info" if status == 0 else "error", result=outcome["result"], **line)
+
+
+def tell(config: Config, job: str, outcome: dict[str, Any]) -> None:
+    """The alerts, before the last line of the log. Whatever goes wrong with them, the job ended as it ended."""
+    try:
+        notify.send(config, job, outcome)
+    except Exception as error:  # noqa: BLE001 - see above
+        log(
+            "warning",
+            warning=f"no alert could be sent: {error if isinstance(error, Failure) else type(error).__name__}",
+        )
 
 
 def outcome_of(job: str, status: int, last_step: str, left: dict[str, Any]) -> dict[str, Any]:

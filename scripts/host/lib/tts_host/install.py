@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_host import docker
+from tts_host import alerts, docker
 from tts_host.config import Config, load, problems, unknown_keys
 from tts_host.dump import check_expected
 from tts_host.log import ConfigError, Failure, log, step
@@ -21,13 +21,20 @@ from tts_host.postgres import connect
 from tts_host.preflight import check_commands
 from tts_host.process import run
 from tts_host.release import publish
-from tts_host.restic import Repository, check_password_file, local_repository, offsite_repository
+from tts_host.restic import (
+    Repository,
+    check_password_file,
+    env_lines,
+    local_repository,
+    offsite_repository,
+    read_env_file,
+)
 from tts_host.state import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SECRET_NAME = re.compile(r"[a-z][a-z0-9-]*")
+SECRET_NAME = re.compile(r"[a-z][a-z0-9-]*(\.json)?")
 RECOVERY = "recovery-key"  # opens every repository; never stays on the host
 SECRETS = Path("/etc/tts/secrets")
 HEADER = "# Written by the deployment: a change here is overwritten.\n"
@@ -70,23 +77,33 @@ def read_request(text: str, root: Path) -> Request:
         *(f"{key} is not a setting of the backup jobs" for key in unknown_keys(request.env)),
     ]
     wrong += [
-        f"secret name {name!r} must be small letters, digits and dashes"
+        f"secret name {name!r} must be small letters, digits and dashes, and may end in .json"
         for name in request.secrets
         if not SECRET_NAME.fullmatch(name)
     ]
     wrong += [f"secret {name} is empty" for name, value in request.secrets.items() if not value.strip()]
-    for key, value in request.env.items():
-        path = Path(value)
-        if (
-            key.endswith(("_FILE", "_CREDENTIALS"))
-            and value
-            and path.parent == SECRETS
-            and path.name not in request.secrets
-        ):
-            wrong.append(f"{key} names the secret {path.name}, which is not among the secrets")
+    wrong += [
+        f"{key} names the secret {name}, which is not among the secrets"
+        for key, name in named_secrets(request)
+        if name not in request.secrets
+    ]
+    if name := Path(request.env.get("TTS_ALERTS_FILE", "")).name:
+        wrong += alerts.problems(request.secrets.get(name, "{}"))
     if wrong:
         raise ConfigError("; ".join(wrong) + f". Nothing was changed in {root}")
     return request
+
+
+def named_secrets(request: Request) -> list[tuple[str, str]]:
+    """Every place that names a secret file, and the file's name: settings, and the credentials that they name."""
+    files = [(key, value) for key, value in request.env.items() if key.endswith(("_FILE", "_CREDENTIALS"))]
+    found = [(key, Path(value).name) for key, value in files if Path(value).parent == SECRETS]
+    for _, name in [pair for pair in found if pair[0].endswith("_CREDENTIALS")]:
+        variables = env_lines(request.secrets.get(name, ""))
+        found += [
+            (f"{key} in {name}", Path(path).name) for key, path in variables.items() if Path(path).parent == SECRETS
+        ]
+    return found
 
 
 def write_settings(request: Request, root: Path) -> list[str]:
@@ -191,7 +208,7 @@ def make(repository: Repository, model: Repository | None) -> None:
             for key, value in model.environment().items()
             if key in ("RESTIC_REPOSITORY", "RESTIC_PASSWORD_FILE")
         }
-        env |= {key: value for key, value in model.environment().items() if key.startswith("AWS_")}
+        env |= read_env_file(model.credentials)
     repository.run("init", *args, env=env)
     log("info", made_repository=repository.name)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
+PUBLIC = {"TTS_LOG_FILE", "TTS_ENV_FILE"}  # files that hold no secret
+SHOWN = {"host", "from", "to", "type"}  # keys of secret JSON documents whose values help and give nothing away
 
 
 class Failure(Exception):
@@ -38,25 +40,42 @@ def stamp(moment: datetime | None = None) -> str:
 
 
 def _secrets() -> list[str]:
-    """Every value that may never reach a log: the password files and the credential files that the environment
-    names.
-    """
+    """Every value that may never reach a log: what stands in the files that the environment names, longest first."""
     found: set[str] = set()
     for key, value in os.environ.items():
-        if not key.startswith("TTS_") or not key.endswith(("_FILE", "_CREDENTIALS")) or key == "TTS_LOG_FILE":
-            continue
-        try:
-            text = Path(value).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        found.update(line.split("=", 1)[-1].strip() for line in text.splitlines())
+        if key.startswith("TTS_") and key.endswith(("_FILE", "_CREDENTIALS")) and key not in PUBLIC:
+            found.update(_values(Path(value)))
     return sorted((value for value in found if len(value) >= 8), key=len, reverse=True)
+
+
+def _values(path: Path) -> set[str]:
+    """The values of a password file, of KEY=VALUE lines, or of a JSON document; and of JSON files that it names."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    try:
+        if text.startswith("{"):
+            return _leaves(json.loads(text))
+    except ValueError:
+        pass
+    found = {line.split("=", 1)[-1].strip() for line in text.splitlines()}
+    return found.union(*(_values(Path(value)) for value in found if value.startswith("/") and value.endswith(".json")))
+
+
+def _leaves(document: object) -> set[str]:
+    """The texts of a JSON document, line by line. Names of servers and mail addresses stay readable."""
+    if isinstance(document, dict):
+        return set().union(*(_leaves(value) for key, value in document.items() if key not in SHOWN))
+    if isinstance(document, list):
+        return set().union(*map(_leaves, document))
+    return {line.strip() for line in str(document).splitlines()}
 
 
 def redact(text: str) -> str:
     for secret in _secrets():
         text = text.replace(secret, "***")
-    return re.sub(r"(\w+://[^/\s:@]+:)[^@\s/]+@", r"\1***@", text)
+    return re.sub(r"(\w{1,20}://[^/\s:@]{1,200}:)[^@\s/]{1,500}@", r"\1***@", text)
 
 
 def log(level: str, **fields: object) -> None:

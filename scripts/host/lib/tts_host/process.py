@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from tts_host.log import Failure
+from tts_host.log import Failure, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,8 @@ class Done:
     @property
     def words(self) -> str:
         """The end of what the program said on stderr, on one line."""
-        return " | ".join(line.strip() for line in self.err[-TAIL:].splitlines() if line.strip())
+        whole = redact(self.err[-20 * TAIL :])  # before the cut, which could leave half a secret
+        return " | ".join(line.strip() for line in whole[-TAIL:].splitlines() if line.strip())
 
 
 def tied(argv: Sequence[str]) -> list[str]:

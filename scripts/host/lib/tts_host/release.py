@@ -12,6 +12,7 @@ from tts_host.state import replace
 
 HOME = "usr/local/lib/tts"
 COMMANDS = {
+    "tts-alert-test": "alert-test",
     "tts-backup": "backup",
     "tts-verify": "verify",
     "tts-offsite": "offsite",

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tts_host.config import LOCAL
 from tts_host.log import ConfigError, Failure, now
 from tts_host.process import Done, run, start
 
@@ -132,7 +133,7 @@ class Repository:
 
 
 def local_repository(config: Config) -> Repository:
-    return Repository("local", str(config.local_repository), config.password_file, config.cache_dir)
+    return Repository(LOCAL, str(config.local_repository), config.password_file, config.cache_dir)
 
 
 def offsite_repository(config: Config, offsite: Offsite) -> Repository:
@@ -148,12 +149,12 @@ def offsite_repository(config: Config, offsite: Offsite) -> Repository:
 
 def repository(config: Config, name: str) -> Repository:
     """The repository of that name: `local` or one of the off-site names."""
-    if name == "local":
+    if name == LOCAL:
         return local_repository(config)
     for offsite in config.offsite:
         if offsite.name == name:
             return offsite_repository(config, offsite)
-    known = ", ".join(["local", *(offsite.name for offsite in config.offsite)])
+    known = ", ".join([LOCAL, *(offsite.name for offsite in config.offsite)])
     raise ConfigError(f"there is no repository named {name!r}: known are {known}")
 
 
@@ -163,14 +164,16 @@ def read_env_file(path: Path | None) -> dict[str, str]:
         return {}
     try:
         check_private(path)
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"credentials file {path} cannot be read: {error.strerror}") from None
-    return {
-        key.strip(): value.strip()
-        for key, _, value in (line.partition("=") for line in lines)
-        if key.strip() and not key.startswith("#")
-    }
+    return env_lines(text)
+
+
+def env_lines(text: str) -> dict[str, str]:
+    """KEY=VALUE lines; comments are passed over."""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs if key.strip() and not key.startswith("#")}
 
 
 def check_private(path: Path) -> None:
