@@ -28,6 +28,8 @@ def declare(entry: dict) -> None:
     inputs = {snake(key): value for key, value in entry["inputs"].items()}
     if "source" in inputs:
         inputs["source"] = pulumi.FileAsset(__file__)
+    if "connection" in inputs:  # secret as a whole in the state; a preview dials nobody
+        inputs["connection"] = {"host": "host.invalid", "user": "root"}
     class_of(entry["type"])(entry["name"], **inputs)
 
 
