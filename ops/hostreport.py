@@ -96,7 +96,7 @@ class BackupResult(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """One snapshot of a repository. `original` is the local one that this is a copy of."""
+    """One snapshot of a repository. `original` is the local one that this is a copy of, `host` whose data it holds."""
 
     id: str
     short_id: str
@@ -106,6 +106,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     original: str | None = None
     files: int | None = None
     bytes: int | None = None
+    host: str | None = None
+    stack: str | None = None
 
 
 class SnapshotList(msgspec.Struct, frozen=True):

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from ops.commands.alert_test import alert_test
 from ops.commands.audit import audit, cost
 from ops.commands.backup import backup, verify
+from ops.commands.config_diff import config_diff
+from ops.commands.drill import drill
 from ops.commands.init import init
 from ops.commands.prune import prune
+from ops.commands.rebuild import rebuild
 from ops.commands.restore import restore
 from ops.commands.rewind import rewind
+from ops.commands.snapshot import snapshot
 from ops.commands.snapshots import snapshots
 from ops.commands.ssh import SshCommand, ssh
 from ops.commands.status import status
@@ -72,3 +77,8 @@ app.command()(prune)
 app.command()(rewind)
 app.command()(audit)
 app.command()(cost)
+app.command()(rebuild)
+app.command("alert-test")(alert_test)
+app.command("config-diff")(config_diff)
+app.command()(drill)
+app.command()(snapshot)

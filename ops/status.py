@@ -1,14 +1,10 @@
 """Collecting what `tts status` shows: the stack's outputs, one HTTP request, one command on every host."""
 
-import ipaddress
-import os
 import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,6 +12,7 @@ from ops.errors import OpsError
 from ops.hostreport import BackupKind, HostReport, decode
 from ops.remote import Remote
 from ops.stack import Host, Outputs
+from ops.web import opener
 
 _HTTP_SECONDS = 5
 
@@ -99,7 +96,7 @@ def check_url(url: str) -> Web:
     error: str | None = None
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "tts"})  # noqa: S310  # the stack's own URL
-        with _opener(url).open(request, timeout=_HTTP_SECONDS) as answer:
+        with opener(url).open(request, timeout=_HTTP_SECONDS) as answer:
             code = answer.status
     except urllib.error.HTTPError as refused:
         code = refused.code
@@ -110,18 +107,6 @@ def check_url(url: str) -> Web:
     except (OSError, ValueError) as failed:
         error = _plain_reason(failed)
     return Web(error is None, code, round((time.monotonic() - started) * 1000), error)
-
-
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    """The machine's proxy, unless no_proxy names a network that holds the address: urllib itself reads only names."""
-    with suppress(ValueError):
-        address = ipaddress.ip_address(urlsplit(url).hostname or "")
-        listed = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
-        for network in listed:
-            with suppress(ValueError):
-                if address in ipaddress.ip_network(network.strip()):
-                    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener()
 
 
 def _plain_reason(reason: object) -> str:

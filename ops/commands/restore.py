@@ -111,7 +111,7 @@ def undo(
     """Put back what the last restore replaced: every database, the named ones, or the media."""
     kept = Kept(tuple(names or ()), media)
     with open_session(stack) as session:
-        _agree(session.stack, yes, "The data of now give way to those from before the restore.")
+        agree(session.stack, yes, "The data of now give way to those from before the restore.")
         _work(session, "Undoing the restore", lambda now: work.undo(session, kept, now), json=json)
 
 
@@ -126,7 +126,7 @@ def drop_old(
     """Delete what restores replaced and kept; after that there is no undo."""
     kept = Kept(tuple(names or ()), media)
     with open_session(stack) as session:
-        _agree(session.stack, yes, "The data from before the restore are deleted for good.")
+        agree(session.stack, yes, "The data from before the restore are deleted for good.")
         _work(session, "Deleting the old data", lambda now: work.drop_old(session, kept, now), json=json)
 
 
@@ -144,7 +144,7 @@ def _restore(session: Session, request: Request, what: str, choice: _Choice) -> 
         return
     if not choice.yes:
         err().print(plan_screen(plan, what, owner))
-    _agree(choice.word, choice.yes, "")
+    agree(choice.word, choice.yes, "")
     _work(session, f"Restoring {what}", lambda now: work.carry_out(session, request, plan, now), json=choice.json)
     if choice.drop_old:
         kept = Kept(tuple(database.name for database in plan.databases), media=not plan.databases)
@@ -152,7 +152,7 @@ def _restore(session: Session, request: Request, what: str, choice: _Choice) -> 
             work.drop_old(session, kept, now)
 
 
-def _agree(word: str, yes: bool, warning: str) -> None:
+def agree(word: str, yes: bool, warning: str) -> None:
     """Go on only when the person types the word: a yes by habit is no yes."""
     if yes:
         return

@@ -16,6 +16,10 @@ from typer.testing import CliRunner
 
 from ops.keys import KeyPair, new_key_pair
 from ops.main import app
+from tests.ops.provider import Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 from tests.ops.vaults import LOCK_DAYS, Objects, Seed, Vaults, find_restic, make_seed, make_vaults
 
 if TYPE_CHECKING:
@@ -257,3 +261,16 @@ def vaults(
     for role in ("maintenance", "audit"):
         deployed.answer("pulumi", f"stack output {role} --json", made.output(role))
     return made
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Provider]:
+    """A stand-in for the provider's API; work that takes several steps keeps its journal in the test's folder."""
+    it = Provider()
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", it.address)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", "token-of-the-test")
+    monkeypatch.setenv("TTS_LOCAL_DIR", str(tmp_path / "local"))
+    monkeypatch.setattr("ops.digitalocean.PAUSE", 0.01)
+    monkeypatch.setattr("ops.rebuild_host.PAUSE", 0.01)
+    yield it
+    it.close()
