@@ -20,6 +20,8 @@ from components.offsite import Offsite, further
 from components.project import Project, ProjectArgs
 from components.spaces_vault import SpacesVault, SpacesVaultArgs
 from components.web_host import WebHost, WebHostArgs
+from guards import hooks
+from reading import api_access
 from settings import ROOT, Settings
 
 APP_DIRECTORY, APP_ENV_FILE = "/srv/app", "/etc/tts/app.env"
@@ -90,6 +92,7 @@ def _network(settings: Settings) -> Network:
 
 
 def _host(name: str, settings: Settings, network: Network, scripts: Bundle) -> WebHost:
+    access = hooks.Access(settings.ssh_private_key, settings.host_public_key, *api_access())
     return WebHost(
         name,
         WebHostArgs(
@@ -102,6 +105,7 @@ def _host(name: str, settings: Settings, network: Network, scripts: Bundle) -> W
             host_private_key=settings.host_private_key,
             host_public_key=settings.host_public_key,
             scripts=scripts,
+            before_update=hooks.before_resize(name, access, str(settings.rung)),
         ),
     )
 

@@ -187,6 +187,12 @@ def _stack_file() -> dict[str, Any]:
         return {}
 
 
+def api_access() -> tuple[pulumi.Output[str] | None, str | None]:
+    """Token and address of DigitalOcean's API as the provider is configured; None where its environment decides."""
+    config = pulumi.Config("digitalocean")
+    return config.get_secret("token"), config.get("apiEndpoint")
+
+
 def made_by_init() -> str:
     """The command that makes what a stack must have."""
     return f"tts init --stack {pulumi.get_stack()}"

@@ -19,7 +19,10 @@ BACKUP_HOUR: Final = 8
 
 @dataclass(frozen=True)
 class WebHostArgs:
-    """The host key pair is made before the host: it is handed over at first boot, and every connection checks it."""
+    """The host key pair is made before the host: it is handed over at first boot, and every connection checks it.
+
+    `before_update` is asked before anything about the droplet changes in place; if it raises, nothing changes.
+    """
 
     region: str
     size: str
@@ -30,6 +33,7 @@ class WebHostArgs:
     host_private_key: pulumi.Output[str]
     host_public_key: str
     scripts: Bundle
+    before_update: pulumi.ResourceHook
 
 
 class WebHost(Component):
@@ -61,7 +65,10 @@ class WebHost(Component):
             backup_policy=digitalocean.DropletBackupPolicyArgs(plan="weekly", weekday=BACKUP_WEEKDAY, hour=BACKUP_HOUR),
             user_data=_user_data(args.host_private_key, args.host_public_key),
             # Each of these replaces the droplet and its data; none is ever read back from the provider.
-            opts=self.stateful(ignore_changes=["image", "ssh_keys", "user_data"]),
+            opts=self.stateful(
+                ignore_changes=["image", "ssh_keys", "user_data"],
+                hooks=pulumi.ResourceHookBinding(before_update=[args.before_update]),
+            ),
         )
 
 

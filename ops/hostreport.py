@@ -53,6 +53,15 @@ class Disk(msgspec.Struct, frozen=True):
     free_bytes: int
 
 
+class Week(msgspec.Struct, frozen=True):
+    """Samples of up to seven days: how many hours, what 95 % of them do not exceed, and the disk as it is now."""
+
+    hours: float = 0
+    cpu_percent: int | None = None
+    memory_percent: int | None = None
+    disk_free_percent: int | None = None
+
+
 class HostReport(msgspec.Struct, frozen=True):
     """What `tts-host-status` prints. `findings` are the last verification's, `errors` say what could not be read."""
 
@@ -62,6 +71,7 @@ class HostReport(msgspec.Struct, frozen=True):
     repository_bytes: int | None = None
     load: tuple[float, ...] = ()
     memory_used_percent: float | None = None
+    week: Week = Week()
     findings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ops.climb import DISK_FREE_PERCENT, MEMORY_PERCENT, command
 from ops.hostreport import BackupKind
 from ops.stack import deploy_command
 from ops.status import Status
@@ -11,8 +12,8 @@ from ops.status import Status
 _HOUR = 3600
 # Period of the schedule on the host plus two hours for the run itself (seconds); the host's own verification agrees.
 MAX_AGE = {"databases": 26 * _HOUR, "media": 26 * _HOUR, "config": (7 * 24 + 2) * _HOUR}
-MIN_DISK_FREE_PERCENT = 20
-MAX_MEMORY_PERCENT = 85
+MIN_DISK_FREE_PERCENT = DISK_FREE_PERCENT
+MAX_MEMORY_PERCENT = MEMORY_PERCENT
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -25,7 +26,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def judge(status: Status) -> tuple[Finding, ...]:
     """All findings of a status, urgent ones first; within that, the cause before what follows from it."""
-    found = [*_hosts(status), *_services(status), *_web(status), *_backups(status), *_room(status)]
+    found = [*_hosts(status), *_services(status), *_web(status), *_backups(status), *_room(status), *_climb(status)]
     return tuple(sorted(found, key=lambda finding: not finding.urgent))
 
 
@@ -104,6 +105,14 @@ def _room(status: Status) -> Iterator[Finding]:
         if host.memory_used_percent is not None and host.memory_used_percent > MAX_MEMORY_PERCENT:
             text = f"{host.name} uses {host.memory_used_percent:.0f} % of its memory"
             yield Finding(False, text, f"tts ssh {host.name} -- docker stats --no-stream")
+
+
+def _climb(status: Status) -> Iterator[Finding]:
+    """The signs for climbing are advice, all of them in one line: they have been there for hours."""
+    climb = status.climb
+    if signs := [sign.text for sign in climb.signs if sign.sign != "disk"] or [sign.text for sign in climb.signs]:
+        step = command(status.stack, climb.next) if climb.next else "tts status --json"
+        yield Finding(False, f"{'; '.join(signs)}: {climb.words}", step)
 
 
 def age(seconds: float) -> str:

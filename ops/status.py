@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from ops.climb import Climb, climb
 from ops.errors import OpsError
 from ops.hostreport import BackupKind, HostReport, decode
 from ops.remote import Remote
@@ -65,6 +66,7 @@ class Status(msgspec.Struct, frozen=True):
     hosts: tuple[HostState, ...]
     services: tuple[ServiceState, ...]
     backups: tuple[BackupKind, ...]
+    climb: Climb
     cost_per_month: float
     price_date: str
     notes: tuple[str, ...]
@@ -83,6 +85,7 @@ def collect(stack: str, outputs: Outputs, remote: Remote) -> Status:
         hosts=tuple(state for state, _ in reports),
         services=tuple(service for state, report in reports for service in _services(state, report)),
         backups=_backups(outputs, reports),
+        climb=climb(outputs.rung, [(state.name, report.week) for state, report in reports if not state.error]),
         cost_per_month=outputs.cost_per_month.total,
         price_date=outputs.cost_per_month.price_date,
         notes=outputs.notes,

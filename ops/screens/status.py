@@ -119,9 +119,12 @@ def _copy(copy: OffsiteCopy | None) -> Text:
     return Text(f"{good} newest")
 
 
-def _cost_line(status: Status) -> Text:
+def _cost_line(status: Status) -> Table:
     dated = f", prices of {status.price_date}" if status.price_date else ""
-    return Text.assemble(("cost  ", "dim"), f"{status.cost_per_month:.2f} USD a month", (dated, "dim"))
+    cost = Text.assemble(("cost  ", "dim"), f"{status.cost_per_month:.2f} USD a month", (dated, "dim"))
+    line = Table.grid(padding=(0, 3, 0, 0))
+    line.add_row(cost, Text.assemble(("climb  ", "dim"), status.climb.words))
+    return line
 
 
 def _finding_lines(findings: tuple[Finding, ...]) -> list[Text]:

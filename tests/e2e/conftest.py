@@ -13,6 +13,13 @@ from tests.e2e.platform import REPOSITORY, Fingerprint, Platform
 
 TICKETS = 500
 STACK = "local"
+LAST = ("test_ladder", "test_destroy")
+"""Chapters that come after all others, in this order: the one adds rows and changes the host, the other ends it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the chapters in the order of the story; other tests keep their places."""
+    items.sort(key=lambda item: LAST.index(item.path.stem) + 1 if item.path.stem in LAST else 0)
 
 
 @pytest.fixture(scope="session")

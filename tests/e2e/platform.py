@@ -20,7 +20,7 @@ from tests.e2e.waiting import wait_for
 from toolchain.environment import local_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = "docker compose -p tts-docker --env-file /etc/tts/app.env -f /srv/app/compose.yaml"
@@ -152,6 +152,23 @@ class Platform:
         )
         return {table: int(count) for table, count in (line.split("=") for line in counted)}
 
+    def row_hashes(self) -> set[str]:
+        """Every row of every table of the application, as `database table hash`."""
+        return {
+            f"{database} {line}"
+            for database in self.databases()
+            if "__" not in database
+            for line in self._hashes(database)
+        }
+
+    def _hashes(self, database: str) -> list[str]:
+        return self.psql(
+            "SELECT format('SELECT %L, md5(t::text) FROM %s t', c.oid::regclass, c.oid::regclass) "
+            "FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace "
+            "WHERE c.relkind = 'r' AND s.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1 \\gexec\n",
+            database,
+        )
+
     def attachments(self) -> dict[str, str]:
         listed = self.host(
             "web-1", "docker exec tts-ticket sh -c 'cd /app/media && find . -type f -exec sha256sum {} +' || true"
@@ -210,6 +227,36 @@ class Platform:
         droplet = next(entry for entry in self.outputs()["hosts"] if entry["name"] == host)["dropletId"]
         self._power(droplet, "power_off", "off")
         self._power(droplet, "power_on", "active")
+
+    def droplet(self, host: str) -> dict[str, Any]:
+        """The droplet as the provider's API shows it."""
+        number = next(entry for entry in self.outputs()["hosts"] if entry["name"] == host)["dropletId"]
+        return self._api("GET", f"/v2/droplets/{number}")["droplet"]
+
+    def snapshots(self) -> list[str]:
+        """Names of the snapshots of droplets."""
+        return [each["name"] for each in self._api("GET", "/v2/snapshots?resource_type=droplet")["snapshots"]]
+
+    def next_action_fails(self, word: str) -> None:
+        """The provider's next action of that type ends as errored."""
+        self._api("POST", "/_localcloud/faults", {"action": word, "times": 1})
+
+    def kill_the_engine_when(self, moment: Callable[[], bool], what: str, *words: str) -> None:
+        """Run `pulumi`, send the engine SIGKILL as soon as `moment` holds, and take the lock away that it leaves."""
+        engine = subprocess.Popen(
+            self._pulumi_command(words),
+            env=self.environment,
+            cwd=REPOSITORY,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(lambda: engine.poll() is not None or moment(), what, seconds=600, pause=0.2)
+            assert engine.poll() is None, f"the engine ended before: {what}"
+        finally:
+            engine.kill()
+            engine.wait()
+        self.pulumi("cancel", "--yes")
 
     def _power(self, droplet: str, action: str, status: str) -> None:
         self._api("POST", f"/v2/droplets/{droplet}/actions", {"type": action})

@@ -114,15 +114,3 @@ def test_a_command_that_fails_shows_no_secret_and_the_next_up_continues(platform
     platform.pulumi("config", "rm", "domain")
     platform.pulumi("up", "--yes", "--skip-preview")
     platform.wait_until_healthy()
-
-
-def test_destroy_refuses_what_holds_state_and_leaves_the_buckets(platform: Platform) -> None:
-    vaults = platform.outputs()["backup"]["offsite"]
-    assert "protect" in platform.pulumi_fails("destroy", "--yes", "--skip-preview")
-    platform.pulumi("destroy", "--yes", "--skip-preview", "--exclude-protected")
-    assert platform.buckets() >= {vault["bucket"] for vault in vaults}
-    for vault in vaults:
-        kinds = {
-            tag for snapshot in platform.restic_snapshots(vault) for tag in snapshot["tags"] if tag.startswith("kind=")
-        }
-        assert kinds == {"kind=databases", "kind=media", "kind=config"}, f"what plain restic finds in {vault['name']}"

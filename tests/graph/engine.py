@@ -49,6 +49,7 @@ class Graph:
     finished: set[str] = field(default_factory=set[str])
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     secret_outputs: frozenset[str] = frozenset()
+    hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict[str, pulumi.ResourceHook])
 
     def of(self, *types: str) -> list[Registered]:
         """The resources of the given types; a type is named by its end, as `Droplet`."""
@@ -139,6 +140,7 @@ class RecordingMonitor(MockMonitor):
             "deleted_with": request.deletedWith,
             "delete_before_replace": request.deleteBeforeReplace,
             "additional_secret_outputs": set(request.additionalSecretOutputs),
+            "before_update": list(request.hooks.before_update),
         }
         urn = self.make_urn(request.parent, request.type, request.name)
         return Registered(
@@ -152,6 +154,16 @@ class RecordingMonitor(MockMonitor):
             options,
             frozenset(request.dependencies),
         )
+
+
+class Callbacks:
+    """Takes the place of the server through which an engine calls hooks: it only writes them down."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        self._graph.hooks[hook.name] = hook
 
 
 def unwrap(value: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
@@ -194,7 +206,7 @@ def run(
                 stack=stack,
                 dry_run=False,
                 organization="organization",
-                callbacks=None,
+                callbacks=cast("Any", Callbacks(monitor.graph)),
             )
         )
         _drain(program or _main)

@@ -48,6 +48,16 @@ def replaceable_droplets(graph: Graph) -> list[str]:
     return [each.urn for each in graph.of("Droplet") if not dangerous <= set(each.options["ignore_changes"])]
 
 
+def unguarded_resizes(graph: Graph) -> list[str]:
+    """Droplets whose size could change without a backup, or for good: their disk would grow."""
+    sound = [
+        each
+        for each in graph.of("Droplet")
+        if each.inputs.get("resizeDisk") is False and any(name in graph.hooks for name in each.options["before_update"])
+    ]
+    return [each.urn for each in graph.of("Droplet") if each not in sound]
+
+
 def plain_secrets(graph: Graph, values: Iterable[str]) -> list[str]:
     """Inputs and outputs that hold one of the secret `values` outside of a secret."""
     secret_values = list(values)
@@ -242,6 +252,7 @@ GUARDS = (
     unprotected,
     destroyed_with_the_stack,
     replaceable_droplets,
+    unguarded_resizes,
     open_ssh,
     unwalled_droplets,
     expiring_backups,

@@ -19,6 +19,7 @@ PROGRAM = {
     "program",
     "deployed",
     "components",
+    "guards",
     "naming",
     "pricing",
 }
@@ -34,7 +35,8 @@ FORBIDDEN: dict[str, set[str]] = {
     "alerts.py": {*PULUMI, "components", "program", "settings", "ops", "localcloud"},
     "settings.py": {"components", "program", "deployed", "ops", "localcloud"},
     "program.py": {"ops", "localcloud", "toolchain"},
-    "ops": {"components", "program", "localcloud"},
+    "guards": PROGRAM - {"guards"} | {"pulumi_digitalocean", "localcloud", "toolchain"},
+    "ops": {"components", "program", "guards", "localcloud"},
     "localcloud": PROGRAM,
     "toolchain": PROGRAM,
     "scripts": {*PULUMI, *PROGRAM, "ops", "localcloud"},

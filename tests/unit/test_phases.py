@@ -40,8 +40,8 @@ def test_resizing_doubles_the_workers_and_moves_no_state() -> None:
     assert replace(same, workflow_concurrency=4, notification_concurrency=2) == single
 
 
-def test_this_version_builds_single() -> None:
-    assert built() == (Rung.SINGLE,)
+def test_this_version_builds_single_and_resized() -> None:
+    assert built() == (Rung.SINGLE, Rung.RESIZED)
 
 
 UNSOUND: list[tuple[dict[str, Any], str]] = [

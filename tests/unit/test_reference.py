@@ -2,7 +2,11 @@
 
 import copy
 
-from docs.generate import CONFIGURATION, configuration
+import pytest
+
+import pricing
+from docs.generate import CLIMB, CONFIGURATION, TRANSITIONS, climb, configuration, neighbours, transitions
+from phases import Rung
 from tests.unit.config import project_file, schema
 
 
@@ -23,3 +27,18 @@ def test_every_key_has_a_section_and_no_mark_of_the_source_is_left() -> None:
     assert [line[3:] for line in page.splitlines() if line.startswith("## ")] == list(schema())
     assert "[fixed]" not in page
     assert "\nSecret" not in page
+
+
+def test_the_table_of_steps_is_that_of_the_ladder_and_the_prices() -> None:
+    page = CLIMB.read_text(encoding="utf-8")
+    assert climb(page) == page, "make it again: python docs/generate.py"
+    assert transitions() in page
+
+
+def test_every_step_that_can_be_made_is_in_the_table() -> None:
+    assert {(step.start, step.goal) for step in TRANSITIONS} == neighbours() >= {(Rung.SINGLE, Rung.RESIZED)}
+
+
+def test_a_changed_price_changes_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(pricing.DROPLETS, "s-4vcpu-8gb", pricing.Price(49.0, "a test", "2026-11-01"))
+    assert climb(CLIMB.read_text(encoding="utf-8")) != CLIMB.read_text(encoding="utf-8")

@@ -19,9 +19,12 @@ COMMANDS = {
     "tts-restore": "restore",
     "tts-snapshots": "snapshots",
     "tts-host-status": "status",
+    "tts-quiesce": "quiesce",
+    "tts-sample": "sample",
 }
 PUBLIC = {
     "etc/cron.d/tts": "cron",
+    "etc/cron.d/tts-watch": "watch",
     "etc/logrotate.d/tts": "logrotate",
 }  # cron ignores a name with a dot or a file others may write
 

@@ -8,7 +8,7 @@ import os
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tts_host import docker, state
+from tts_host import docker, gauge, sample, state
 from tts_host.config import Config, load
 from tts_host.log import Failure, now, stamp, step
 from tts_host.restic import Snapshot, folder_size, local_repository
@@ -32,12 +32,13 @@ def status(config: Config) -> dict[str, Any]:
         "backups": [backup(config, kind, snapshots) for kind in kinds_of(config)],
         "disk": {
             "path": str(config.state_dir),
-            "free_percent": 100 * disk.f_bavail // max(1, disk.f_blocks),
+            "free_percent": gauge.disk_free_percent(config.state_dir),
             "free_bytes": disk.f_bavail * disk.f_frsize,
         },
         "repository_bytes": folder_size(config.local_repository),
         "load": [round(value, 2) for value in os.getloadavg()],
-        "memory_used_percent": memory_used_percent(),
+        "memory_used_percent": gauge.memory_used_percent(),
+        "week": sample.week(sample.read(config)),
         "next_runs": [
             {"job": job, "at": stamp(next_run(now(), hour, minute, day))} for job, hour, minute, day in SCHEDULE
         ],
@@ -121,13 +122,6 @@ def offsite(config: Config, name: str, kind: str, snapshots: list[Snapshot]) -> 
         "lag": there.get("lag", 0) + since,
         "error": seen.get("error"),
     }
-
-
-def memory_used_percent() -> int:
-    """Of this host's limit: the cgroup's where there is one (a container), else the machine's."""
-    with open("/proc/meminfo", encoding="ascii") as stream:
-        facts = {line.split(":")[0]: int(line.split()[1]) for line in stream}
-    return round(100 * (1 - facts["MemAvailable"] / facts["MemTotal"]))
 
 
 def next_run(moment: datetime, hour: int, minute: int, weekday: int | None) -> datetime:

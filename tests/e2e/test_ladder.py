@@ -1,0 +1,156 @@
+"""Up to `resized` and down to `single` again, with a writer at work: nothing that was acknowledged is ever lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.e2e.platform import Fingerprint, Platform
+
+pytestmark = pytest.mark.e2e
+
+UP = ("up", "--yes", "--skip-preview")
+# The services' own notes, which change as they work: who is logged in, which messages are on their way.
+PASSING = ("django_session", "outbox")
+
+
+@dataclass
+class Writer:
+    """Creates tickets without a pause and keeps the id and the time of each one that was acknowledged."""
+
+    url: str
+    acknowledged: dict[str, float] = field(default_factory=dict)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def work(self) -> None:
+        while not self.over.is_set():
+            body = json.dumps({"title": f"during the climb {time.time()}"}).encode()
+            request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    assert answer.status == 201
+                    self.acknowledged[json.load(answer)["id"]] = time.time()
+            except (OSError, ValueError):
+                pass  # not acknowledged: nothing was promised
+            self.over.wait(0.2)
+
+    def first_after(self, moment: float) -> float:
+        return min(when for when in self.acknowledged.values() if when > moment)
+
+
+@contextmanager
+def writing(platform: Platform) -> Iterator[Writer]:
+    writer = Writer(platform.outputs()["url"] + "api/tickets/")
+    thread = threading.Thread(target=writer.work)
+    thread.start()
+    try:
+        yield writer
+        seen = len(writer.acknowledged)
+        deadline = time.monotonic() + 60
+        while len(writer.acknowledged) < seen + 3:
+            assert time.monotonic() < deadline, "the application takes no ticket any more"
+            time.sleep(0.2)
+    finally:
+        writer.over.set()
+        thread.join()
+
+
+def tickets(platform: Platform) -> set[str]:
+    return set(platform.psql("SELECT id FROM ticketing_ticket", "ticket_db"))
+
+
+def kept(rows: set[str]) -> set[str]:
+    return {row for row in rows if not any(word in row for word in PASSING)}
+
+
+def concurrency(platform: Platform) -> list[str]:
+    shown = "docker exec tts-$name-worker cat /proc/1/cmdline | tr '\\0' ' '"
+    command = f"for name in workflow notification; do {shown}; echo; done"
+    lines = platform.host("web-1", command).splitlines()
+    return [line.partition("--concurrency")[2].lstrip("= ").split()[0] for line in lines]
+
+
+def last_stop(platform: Platform) -> float:
+    """When the host began to stop the application last."""
+    line = platform.host("web-1", "grep step=stop /var/log/tts/quiesce.log | tail -1")
+    return float(platform.host("web-1", f"date -u -d {line.split()[0]} +%s"))
+
+
+@pytest.fixture(scope="module")
+def before(platform: Platform, seeded: Fingerprint) -> set[str]:
+    return kept(platform.row_hashes())
+
+
+def test_a_climb_whose_snapshot_fails_is_refused_and_the_application_runs(platform: Platform, before: set[str]) -> None:
+    platform.pulumi("config", "set", "rung", "resized")
+    platform.next_action_fails("snapshot")
+    output = " ".join(platform.pulumi_fails(*UP).split())
+    assert "web-1 keeps its size s-2vcpu-2gb and was not resized to s-4vcpu-8gb" in output
+    assert "The application is running." in output
+    assert platform.outputs()["rung"] == "single"
+    assert platform.droplet("web-1")["size_slug"] == "s-2vcpu-2gb"
+    assert platform.get("/health/")
+
+
+def test_a_resize_that_fails_at_the_provider_leaves_the_application_running(platform: Platform) -> None:
+    platform.next_action_fails("resize")
+    assert "errored" in platform.pulumi_fails(*UP)
+    platform.wait_until_healthy()
+    assert platform.outputs()["rung"] == "single"
+    assert platform.droplet("web-1")["size_slug"] == "s-2vcpu-2gb"
+
+
+def test_the_climb_loses_no_acknowledged_ticket_and_moves_nothing(
+    platform: Platform, seeded: Fingerprint, before: set[str], record_property: Callable[[str, object], None]
+) -> None:
+    urns = set(platform.resources())
+    with writing(platform) as writer:
+        platform.pulumi(*UP)
+    down = last_stop(platform)
+    record_property("downtime_seconds", round(writer.first_after(down) - down, 1))
+    print(f"downtime of the climb: {writer.first_after(down) - down:.0f} s")
+
+    assert platform.outputs()["rung"] == "resized"
+    assert platform.droplet("web-1")["size_slug"] == "s-4vcpu-8gb"
+    assert platform.droplet("web-1")["disk"] == 60, "a disk that grew has no way back"
+    assert set(platform.resources()) == urns
+    assert writer.acknowledged.keys() - tickets(platform) == set()
+    assert before - platform.row_hashes() == set()
+    assert seeded.attachments.items() <= platform.attachments().items()
+    assert concurrency(platform) == ["8", "4"]
+    assert any(f"{platform.stack}-web-1-before-resized-" in name for name in platform.snapshots())
+    platform.pulumi("preview", "--expect-no-changes")
+
+
+def test_the_way_down_ends_on_single_though_the_engine_is_killed_at_every_step(
+    platform: Platform, seeded: Fingerprint, before: set[str]
+) -> None:
+    platform.pulumi("config", "set", "rung", "single")
+    with writing(platform) as writer:
+        snapshots = len(platform.snapshots())
+        platform.kill_the_engine_when(lambda: len(platform.snapshots()) > snapshots, "a snapshot", *UP)
+        platform.kill_the_engine_when(lambda: platform.droplet("web-1")["status"] == "off", "the power to be off", *UP)
+        platform.kill_the_engine_when(
+            lambda: platform.droplet("web-1")["size_slug"] == "s-2vcpu-2gb", "the resize", *UP
+        )
+        platform.pulumi(*UP)
+    assert platform.outputs()["rung"] == "single"
+    assert platform.droplet("web-1")["size_slug"] == "s-2vcpu-2gb"
+    assert platform.droplet("web-1")["status"] == "active"
+    assert writer.acknowledged.keys() - tickets(platform) == set()
+    assert before - platform.row_hashes() == set()
+    assert seeded.attachments.items() <= platform.attachments().items()
+    assert concurrency(platform) == ["4", "2"]
+    platform.pulumi("preview", "--expect-no-changes")
+    platform.wait_until_healthy()
