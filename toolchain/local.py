@@ -28,6 +28,7 @@ from toolchain.engine_events import Progress, parse
 from toolchain.layout import PYTHON, Layout, cache_directory, relative
 
 BACKUP_AGE_SECONDS = 24 * 3600  # `make up` takes a backup if no verified one is younger
+HEALTH_SECONDS = 120  # how long `make up` waits for services that a start of their host has started
 BACKUP_KINDS = {"databases", "media", "config"}
 
 
@@ -155,6 +156,17 @@ def read_status(session: Session) -> dict[str, Any]:
         raise FailureError(f"tts status does not answer:\n{done.stderr.strip()}") from None
 
 
+def started_again(session: Session) -> str:
+    """Wait until every service is well, as after a start of their host; after two minutes say how many are."""
+    end = time.monotonic() + HEALTH_SECONDS
+    while True:
+        services = read_status(session).get("services", [])
+        sick = [service["name"] for service in services if not service.get("healthy")]
+        if not sick or time.monotonic() > end:
+            return f"{len(services) - len(sick)} of {len(services)} healthy"
+        session.screen.note = f"waiting for {', '.join(sick[:3])}" + (" and others" if len(sick) > 3 else "")
+
+
 def lacks_backup(status: dict[str, Any]) -> list[str]:
     """Give the kinds that have no verified backup of the last 24 hours."""
     fresh = {
@@ -180,7 +192,11 @@ def up(session: Session, rung: str | None) -> None:
     with alone(session.layout):
         ready(session, rung)
         session.step("pulumi up", "working", lambda log: pulumi_up(session, log))
-        if missing := lacks_backup(read_status(session)):
+        status = read_status(session)
+        if not all(service.get("healthy") for service in status.get("services", [])):
+            session.step("services", "waiting for their health", lambda _: started_again(session))
+            status = read_status(session)
+        if missing := lacks_backup(status):
             session.step("backup", f"first one of {', '.join(missing)}", lambda log: back_up(session, log))
     print(flush=True)
     subprocess.run(
