@@ -8,7 +8,7 @@ import os
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tts_host import docker, gauge, sample, state
+from tts_host import docker, drill, gauge, hold, sample, state
 from tts_host.config import Config, load
 from tts_host.log import Failure, now, stamp, step
 from tts_host.restic import Snapshot, folder_size, local_repository
@@ -42,9 +42,17 @@ def status(config: Config) -> dict[str, Any]:
         "next_runs": [
             {"job": job, "at": stamp(next_run(now(), hour, minute, day))} for job, hour, minute, day in SCHEDULE
         ],
-        "findings": state.read(config, "verify").get("findings", []),
+        "drill": drill.last(config),
+        "findings": findings(config),
         "errors": errors,
     }
+
+
+def findings(config: Config) -> list[str]:
+    """What the last verification found, and a hold that nobody has ended."""
+    held = hold.since(config)
+    found = state.read(config, "verify").get("findings", [])
+    return [*found, *([f"this host is held since {held}: no backup is made until tts-hold off"] if held else [])]
 
 
 def attempt(errors: list[str], question: Any, otherwise: Any) -> Any:
