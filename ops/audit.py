@@ -1,200 +1,228 @@
-"""Looking at the off-site buckets from outside, read-only: would what lies there survive the loss of the host?
+"""Looking at the off-site copies from outside, read-only: would what lies there survive the loss of the host?
 
-It uses the operator's own credentials, never the host's, and needs nothing but `Get*` and `List*`.
+It uses the stack's key for audits, else the operator's own credentials, and never the host's for a bucket of ours.
 """
-
-# boto3 has no types of its own; `Store` below gives them to the calls that are made.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-import boto3
+import boto3  # pyright: ignore[reportMissingTypeStubs]
 import msgspec
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from ops.audit_settings import settings
 from ops.errors import ExitCode, OpsError
+from ops.history import current, read_history
+from ops.locks import LockKeeper, LockReport
+from ops.policy import Owner, make_plan
+from ops.restic import Repository
+from ops.trend import Trend, trend, unusual
+from ops.vault import STORE_ERRORS, KeyPair, Vault, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping
 
-    from ops.stack import OffSite
+    from ops.history import History
+    from ops.policy import Plan
+    from ops.restic import Snapshot
+    from ops.stack import OffSite, Outputs
 
-# A day between two backups and two hours for the run itself.
+# A day between two backups, or a week for the configuration, and two hours for the run itself.
 MAX_AGE = timedelta(hours=26)
-_PUBLIC = "http://acs.amazonaws.com/groups/global/"
-_PUBLIC_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
-# boto3 answers "there is none" as an error of these codes.
-_ABSENT = {
-    "ServerSideEncryptionConfigurationNotFoundError",
-    "ObjectLockConfigurationNotFoundError",
-    "NoSuchPublicAccessBlockConfiguration",
-}
+MAX_AGES = {"databases": MAX_AGE, "media": MAX_AGE, "config": timedelta(days=7, hours=2)}
+_FEW_DAYS = 7  # left on a lock: time for a person to prolong it
+_SNAPSHOTS = "snapshots/"
 
 
-class Store(Protocol):
-    """The calls of boto3's S3 client that an audit makes."""
+class KindAge(msgspec.Struct, frozen=True):
+    """The newest snapshot of one kind, by the stack's own host."""
 
-    def get_bucket_versioning(self, *, Bucket: str) -> dict[str, Any]: ...  # noqa: N803  # boto3's own names
-    def get_bucket_encryption(self, *, Bucket: str) -> dict[str, Any]: ...  # noqa: N803
-    def get_object_lock_configuration(self, *, Bucket: str) -> dict[str, Any]: ...  # noqa: N803
-    def get_public_access_block(self, *, Bucket: str) -> dict[str, Any]: ...  # noqa: N803
-    def get_bucket_acl(self, *, Bucket: str) -> dict[str, Any]: ...  # noqa: N803
-    def get_paginator(self, name: str) -> Any: ...
+    kind: str
+    newest: datetime | None
+    snapshots: int
 
 
 class BucketReport(msgspec.Struct, frozen=True):
-    """What was seen in one bucket. `findings` are what a person must look at."""
+    """What was seen at one destination. `findings` are what a person must look at, `notes` what could not be seen."""
 
     name: str
-    bucket: str
-    newest_snapshot: datetime | None
-    snapshots: int
-    objects: int
-    bytes: int
-    findings: tuple[str, ...]
+    bucket: str | None
+    newest_snapshot: datetime | None = None
+    snapshots: int = 0
+    objects: int = 0
+    bytes: int = 0
+    kinds: tuple[KindAge, ...] = ()
+    trend: Trend | None = None
+    locks: LockReport | None = None
+    findings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def audit(offsite: Iterable[OffSite], now: Callable[[str], None]) -> tuple[BucketReport, ...]:
-    """Look at every bucket. What cannot be read is a finding.
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """What the audit may use: the keys for audits by destination, the passphrase, others' credentials; all optional."""
+
+    keys: Mapping[str, KeyPair]
+    password: str | None = dataclasses.field(repr=False)
+    further: Mapping[str, Mapping[str, str]] = dataclasses.field(repr=False)
+
+
+def audit(outputs: Outputs, stack: str, access: Access, now: Callable[[str], None]) -> tuple[BucketReport, ...]:
+    """Look at every destination. What cannot be read is a finding.
 
     Raises:
-        OpsError: the operator's credentials for a store are not in the environment.
+        OpsError: there is no key of the stack's and none in the environment.
     """
     reports: list[BucketReport] = []
-    for destination in offsite:
-        now(destination.bucket)
-        reports.append(_look(destination, _client(destination)))
+    for destination in outputs.backup.offsite:
+        now(destination.name)
+        vault = find_vault(destination, access.keys)
+        look = _Look(destination, outputs, stack, access, datetime.now(UTC))
+        reports.append(look.at_bucket(vault) if vault else look.at_repository())
     return tuple(reports)
 
 
-def _look(destination: OffSite, store: Store) -> BucketReport:
-    checks = _CHECKS.get(destination.name, _COMMON)
-    findings = [text for name, check in checks if (text := _ask(name, check, store, destination.bucket))]
-    prefix = urlsplit(destination.repository.partition(":")[2]).path.strip("/").partition("/")[2]
-    newest: datetime | None = None
-    snapshots = objects = size = 0
-    try:
-        for item in _objects(store, destination.bucket, prefix):
-            objects += 1
-            size += int(item["Size"])
-            if f"/{item['Key']}".rpartition("/")[0].endswith("/snapshots"):
-                snapshots += 1
-                newest = max(newest or item["LastModified"], item["LastModified"])
-        findings += _freshness(newest)
-    except (ClientError, BotoCoreError) as error:
-        findings.append(f"its objects cannot be listed: {_reason(error)}")
-    return BucketReport(destination.name, destination.bucket, newest, snapshots, objects, size, tuple(findings))
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    destination: OffSite
+    outputs: Outputs
+    stack: str
+    access: Access
+    now: datetime
+
+    def at_bucket(self, vault: Vault) -> BucketReport:
+        report = BucketReport(vault.name, vault.bucket)
+        client = vault.client()
+        try:
+            history = read_history(client, vault)
+        except STORE_ERRORS as error:
+            return msgspec.structs.replace(
+                report, findings=(*settings(client, vault, {}), f"its objects cannot be listed: {reason(error)}")
+            )
+        there = current(history)
+        snapshots = [item.modified for name, item in there.items() if name.startswith(_SNAPSHOTS)]
+        findings = [*settings(client, vault, history), *unusual(history, self.now)]
+        locks, about_locks = self._locks(client, vault, history)
+        kinds, about_kinds, notes = self._kinds(vault.location, vault.environment(), history)
+        newest = max(snapshots, default=None)
+        return msgspec.structs.replace(
+            report,
+            newest_snapshot=newest,
+            snapshots=len(snapshots),
+            objects=len(there),
+            bytes=sum(item.size for item in there.values()),
+            kinds=kinds,
+            trend=trend(history),
+            locks=locks,
+            findings=(*findings, *about_locks, *(about_kinds if kinds else (*about_kinds, *self._age(newest)))),
+            notes=notes,
+        )
+
+    def at_repository(self) -> BucketReport:
+        """A destination that is somebody else's: only restic can look into it."""
+        credentials = dict(self.access.further.get(self.destination.name, {}))
+        if "GOOGLE_APPLICATION_CREDENTIALS_JSON" in credentials:
+            note = "its key is a file, which an audit does not lay on the disk: look at it from the host (tts status)"
+            return BucketReport(self.destination.name, None, notes=(note,))
+        kinds, findings, notes = self._kinds(self.destination.repository, credentials, {})
+        newest = max((kind.newest for kind in kinds if kind.newest), default=None)
+        count = sum(kind.snapshots for kind in kinds)
+        return BucketReport(self.destination.name, None, newest, count, kinds=kinds, findings=findings, notes=notes)
+
+    def _locks(self, client: Any, vault: Vault, history: History) -> tuple[LockReport | None, list[str]]:
+        lock = self.outputs.backup.lock
+        if lock is None or vault.name != "aws":
+            return None, []
+        try:
+            found = LockKeeper(client, vault, lock, self.now).look(history)
+        except STORE_ERRORS as error:
+            return None, [f"its locks cannot be read: {reason(error)}"]
+        if found.unlocked:
+            return found, [
+                f"{found.unlocked} of {found.objects} objects in use are not locked: tts prune prolongs them"
+            ]
+        if found.fewest_days is not None and found.fewest_days < min(_FEW_DAYS, lock.days / 2):
+            left = f"the first lock of an object in use ends in {found.fewest_days:.0f} days"
+            return found, [f"{left}: tts prune prolongs it"]
+        return found, []
+
+    def _kinds(
+        self, location: str, environment: Mapping[str, str], history: History
+    ) -> tuple[tuple[KindAge, ...], tuple[str, ...], tuple[str, ...]]:
+        """Each kind's newest snapshot, findings, notes; no kinds when the repository cannot be opened from here."""
+        if self.access.password is None or shutil.which("restic") is None:
+            missing = "the passphrase is not at hand" if self.access.password is None else "there is no restic on PATH"
+            return (), (), (f"{missing}: freshness is that of the whole bucket, not of each kind",)
+        try:
+            found = Repository(self.destination.name, location, self.access.password, environment).snapshots()
+        except OpsError as error:
+            return (), (f"{error.what} {error.where}",), ()
+        snapshots = [dataclasses.replace(item, uploaded=_uploaded(history, item.id)) for item in found]
+        owner = Owner(self.outputs.backup.owner, self.stack)
+        plan = make_plan(snapshots, owner, self.outputs.backup.retention, self.now)
+        ages = [_newest(kind.kind, (*kind.keep, *kind.remove)) for kind in plan.kinds]
+        return tuple(ages), (*self._judge(ages), *_strange(plan)), ()
+
+    def _judge(self, ages: list[KindAge]) -> list[str]:
+        found = [f"it holds no {age.kind} snapshot of this stack" for age in ages if age.newest is None]
+        for age in ages:
+            if age.newest and self.now - age.newest > MAX_AGES[age.kind]:
+                hours = (self.now - age.newest).total_seconds() / 3600
+                found.append(f"its newest {age.kind} snapshot is {hours:.0f} h old")
+        return found
+
+    def _age(self, newest: datetime | None) -> list[str]:
+        if newest is None:
+            return ["it holds no snapshot"]
+        age = self.now - newest
+        return [f"its newest snapshot is {age.total_seconds() / 3600:.0f} h old"] if age > MAX_AGE else []
 
 
-def _ask(name: str, check: Callable[[Store, str], str | None], store: Store, bucket: str) -> str | None:
-    try:
-        return check(store, bucket)
-    except ClientError as error:
-        absent = _reason(error) in _ABSENT
-        return f"{name} is not configured" if absent else f"{name} cannot be read: {_reason(error)}"
-    except BotoCoreError as error:
-        return f"{name} cannot be read: {_reason(error)}"
+def _uploaded(history: History, snapshot: str) -> datetime | None:
+    versions = [item for item in history.get(f"{_SNAPSHOTS}{snapshot}", ()) if not item.marker]
+    return versions[-1].modified if versions else None
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        answer = cast("dict[str, dict[str, str]]", error.response)
-        return answer["Error"].get("Code", "unknown")
-    return str(error)
+def _newest(kind: str, snapshots: tuple[Snapshot, ...]) -> KindAge:
+    return KindAge(kind, max((item.time for item in snapshots), default=None), len(snapshots))
 
 
-def _objects(store: Store, bucket: str, prefix: str) -> Iterable[dict[str, Any]]:
-    for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from page.get("Contents", ())
+def _strange(plan: Plan) -> list[str]:
+    found = list(plan.jumps)
+    if plan.future:
+        found.append(f"{len(plan.future)} snapshots claim to be from after their upload: a wrong clock, or forged")
+    if plan.foreign:
+        found.append(f"{len(plan.foreign)} snapshots are not of this stack")
+    return found
 
 
-def _freshness(newest: datetime | None) -> list[str]:
-    if newest is None:
-        return ["it holds no snapshot"]
-    age = datetime.now(UTC) - newest
-    return [f"its newest snapshot is {age.total_seconds() / 3600:.0f} h old"] if age > MAX_AGE else []
+def find_vault(destination: OffSite, keys: Mapping[str, KeyPair]) -> Vault | None:
+    """The bucket with the stack's key for it, else with what the environment offers; None when it is not ours.
 
-
-def _versioning(store: Store, bucket: str) -> str | None:
-    state = store.get_bucket_versioning(Bucket=bucket).get("Status", "off")
-    return None if state == "Enabled" else f"versioning is {str(state).lower()}"
-
-
-def _encryption(store: Store, bucket: str) -> str | None:
-    rules = store.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-    return None if rules else "encryption is not configured"
-
-
-def _lock(store: Store, bucket: str) -> str | None:
-    found = store.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]
-    if found.get("ObjectLockEnabled") != "Enabled":
-        return "object lock is off"
-    retention = found.get("Rule", {}).get("DefaultRetention", {})
-    return None if retention.get("Days") or retention.get("Years") else "object lock has no default retention"
-
-
-def _public_block(store: Store, bucket: str) -> str | None:
-    found = store.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
-    missing = [name for name in _PUBLIC_BLOCKS if not found.get(name)]
-    return f"public access is not blocked: {', '.join(missing)}" if missing else None
-
-
-def _acl(store: Store, bucket: str) -> str | None:
-    grants = store.get_bucket_acl(Bucket=bucket)["Grants"]
-    public = any(str(grant["Grantee"].get("URI", "")).startswith(_PUBLIC) for grant in grants)
-    return "its access list lets the public in" if public else None
-
-
-_COMMON = (("versioning", _versioning), ("the access list", _acl))
-_CHECKS = {
-    "aws": (
-        *_COMMON,
-        ("encryption", _encryption),
-        ("object lock", _lock),
-        ("public access block", _public_block),
-    )
-}
-
-
-def _client(destination: OffSite) -> Store:
-    if destination.name == "spaces":
-        template = os.environ.get("SPACES_ENDPOINT_URL") or "https://{{.Region}}.digitaloceanspaces.com"
-        endpoint = template.replace("{{.Region}}", destination.region)
-        key, secret = _credentials("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
-    else:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        key = secret = None
-        if boto3.Session().get_credentials() is None:
-            raise _no_credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    style = "path" if endpoint and "127.0.0.1" in endpoint else "auto"
-    config = Config(connect_timeout=10, read_timeout=60, retries={"max_attempts": 3}, s3={"addressing_style": style})
-    client = boto3.client(
-        "s3",
-        region_name=destination.region,
-        endpoint_url=endpoint,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=config,
-    )
-    return cast("Store", client)
-
-
-def _credentials(*names: str) -> tuple[str, ...]:
-    values = tuple(os.environ.get(name, "") for name in names)
-    if not all(values):
-        raise _no_credentials(*names)
-    return values
+    Raises:
+        OpsError: there is neither.
+    """
+    if destination.bucket is None or destination.region is None:
+        return None
+    key = keys.get(destination.name)
+    if key is None and destination.name == "spaces":
+        names = ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
+        values = [os.environ.get(name, "") for name in names]
+        if not all(values):
+            raise _no_credentials(*names)
+        key = KeyPair(*values)
+    elif key is None and boto3.Session().get_credentials() is None:  # pyright: ignore[reportUnknownMemberType]
+        raise _no_credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    return Vault(destination.name, destination.bucket, destination.region, destination.repository, key)
 
 
 def _no_credentials(*names: str) -> OpsError:
     return OpsError(
         "The buckets cannot be looked at without credentials.",
-        fix=f"Set {' and '.join(names)}; a read-only key is enough. For the local stack: make shell.",
+        fix=f"Set {' and '.join(names)}; a read-only key is enough. Or deploy again, which makes one: pulumi up.",
         code=ExitCode.CONFIG,
     )

@@ -93,7 +93,9 @@ class Vault:
                 "aws_access_key_id": self.key.access_key_id,
                 "aws_secret_access_key": self.key.secret_access_key,
             }
-        return cast("Any", boto3.client("s3", region_name=self.region, endpoint_url=endpoint, config=config, **keys))
+        return cast(
+            "Any", boto3.Session().client("s3", region_name=self.region, endpoint_url=endpoint, config=config, **keys)
+        )
 
     def _endpoint(self) -> str | None:
         if self.name == "spaces":
@@ -111,7 +113,15 @@ def read_keys(engine: Engine, role: str) -> dict[str, KeyPair]:
     Raises:
         OpsError: the stack's secrets cannot be opened.
     """
-    return msgspec.convert(engine.secret_output(role) or {}, dict[str, KeyPair])
+    try:
+        return msgspec.convert(engine.secret_output(role) or {}, dict[str, KeyPair])
+    except msgspec.ValidationError as error:
+        raise OpsError(
+            f"The stack's output `{role}` is not what this tts reads.",
+            where=str(error),
+            fix="Deploy with the program of this checkout: pulumi up",
+            code=ExitCode.CONFIG,
+        ) from None
 
 
 def open_vault(destination: OffSite, keys: Mapping[str, KeyPair]) -> Vault | None:

@@ -16,17 +16,34 @@ if TYPE_CHECKING:
 
 
 def audit_screen(reports: tuple[BucketReport, ...]) -> RenderableType:
-    """One line for each bucket, then its findings."""
+    """One line for each destination, then what was seen of its kinds, growth and locks, then its findings."""
     good, bad = marks()
     table = new_table("copy", "", "newest snapshot (UTC)", "snapshots", "size", right=("snapshots", "size"))
+    facts: list[Text] = []
     findings: list[Text] = []
     for report in reports:
         state = (
             Text(f"{bad} {len(report.findings)} findings", style="red") if report.findings else Text(f"{good} sound")
         )
         table.add_row(report.name, state, stamp(report.newest_snapshot), str(report.snapshots), decimal(report.bytes))
-        findings += [Text(f"{bad} {report.name} ({report.bucket}): {text}", style="red") for text in report.findings]
-    return Group(table, *findings)
+        facts += [Text(f"{report.name}: {fact}", style="dim") for fact in (*_facts(report), *report.notes)]
+        place = f"{report.name} ({report.bucket})" if report.bucket else report.name
+        findings += [Text(f"{bad} {place}: {text}", style="red") for text in report.findings]
+    return Group(table, *facts, *findings)
+
+
+def _facts(report: BucketReport) -> list[str]:
+    found: list[str] = []
+    if report.kinds:
+        found.append(", ".join(f"{kind.kind} {stamp(kind.newest)} ({kind.snapshots})" for kind in report.kinds))
+    if report.trend and report.trend.days > 1:
+        newest, usual = decimal(report.trend.newest_day_bytes), decimal(report.trend.median_day_bytes)
+        found.append(f"{newest} arrived on its newest day, {usual} on the median day")
+    if report.locks and report.locks.fewest_days is not None:
+        found.append(
+            f"{report.locks.objects} objects in use are locked for {report.locks.fewest_days:.0f} days or more"
+        )
+    return found
 
 
 def cost_screen(cost: Cost) -> RenderableType:

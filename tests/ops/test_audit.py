@@ -1,150 +1,216 @@
-"""`tts audit` against an S3 server: each protection that is taken away is found. And `tts cost`."""
+"""`tts audit` against both vaults: each protection that is taken away, each silence and each oddity is found."""
 
 from __future__ import annotations
 
-import urllib.request
-from datetime import timedelta
+import secrets
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from moto.s3.models import s3_backends
-from moto.server import ThreadedMotoServer
+from botocore.exceptions import ClientError
+
+from ops.audit_settings import settings
+from ops.history import History, Version
+from ops.trend import trend, unusual
+from ops.vault import Vault
+from tests.ops.vaults import BLOCKED, back_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from conftest import Fakes, Tts
 
-_RETENTION = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 35}}}
-_BLOCKED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
-_AES = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    from tests.ops.vaults import Objects, Seed, Vaults
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Two sound buckets, `b-aws` and `b-sp`, each with one fresh snapshot."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    monkeypatch.setenv("SPACES_ENDPOINT_URL", server)
-    client = boto3.client("s3", endpoint_url=server, region_name="us-east-1")
-    _reset(server)
-    for bucket in ("b-aws", "b-sp"):
-        client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=bucket == "b-aws")
-        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    client.put_object_lock_configuration(Bucket="b-aws", ObjectLockConfiguration=_RETENTION)
-    client.put_public_access_block(Bucket="b-aws", PublicAccessBlockConfiguration=_BLOCKED)
-    client.put_bucket_encryption(Bucket="b-aws", ServerSideEncryptionConfiguration=_AES)
-    for bucket in ("b-aws", "b-sp"):
-        client.put_object(Bucket=bucket, Key="restic/snapshots/abc", Body=b"x" * 10)
-        client.put_object(Bucket=bucket, Key="restic/data/ab/abc", Body=b"x" * 90)
-    return client
-
-
-def _reset(server: str) -> None:
-    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST"), timeout=10).close()
+def bare(vaults: Vaults, deployed: Fakes) -> Vaults:
+    """Without the passphrase: only the buckets can be looked at. It takes no restic and no time."""
+    says = "error: configuration key 'backupPassphrase' not found for stack 'prod'\n"
+    deployed.answer("pulumi", "config get backupPassphrase", stderr=says, code=255)
+    return vaults
 
 
 @pytest.fixture
-def stack(deployed: Fakes, outputs: dict[str, Any]) -> Fakes:
-    for offsite in outputs["backup"]["offsite"]:
-        offsite["repository"] += "/restic"
-    deployed.answer("pulumi", "stack output", outputs)
-    return deployed
+def keyed(vaults: Vaults, deployed: Fakes, monkeypatch: pytest.MonkeyPatch) -> Vaults:
+    """With the keys, without restic on PATH."""
+    monkeypatch.setattr("ops.audit.shutil.which", lambda _: None)
+    return vaults
 
 
-def test_sound_buckets_give_exit_code_0(stack: Fakes, tts: Tts, s3: Any) -> None:
+def test_sound_copies_give_exit_code_0_with_keys_that_only_read(vaults: Vaults, tts: Tts, deployed: Fakes) -> None:
     done = tts("audit", "--json")
 
     assert done.code == 0, done.stdout + done.stderr
-    assert [bucket["snapshots"] for bucket in done.json["buckets"]] == [1, 1]
-    assert [bucket["bytes"] for bucket in done.json["buckets"]] == [100, 100]
-    assert stack.calls("ssh") == [], "an audit looks from outside"
-    assert "sound" in tts("audit").stdout
+    aws, spaces = done.json["buckets"]
+    assert aws["snapshots"] == spaces["snapshots"] == 8
+    assert {kind["kind"]: kind["snapshots"] for kind in aws["kinds"]} == {"databases": 6, "media": 1, "config": 1}
+    assert aws["bytes"] > 900_000
+    assert aws["trend"]["newest_day_bytes"] == aws["bytes"]
+    assert aws["locks"]["fewest_days"] > 34
+    assert spaces["locks"] is None
+    assert deployed.calls("ssh") == [], "an audit looks from outside"
+    assert not any("maintenance" in " ".join(call["argv"]) for call in deployed.calls())
 
 
-def _suspend(s3: Any) -> None:
-    s3.put_bucket_versioning(Bucket="b-sp", VersioningConfiguration={"Status": "Suspended"})
+def test_the_screen_says_what_was_seen(keyed: Vaults, tts: Tts) -> None:
+    screen = tts("audit").stdout
+
+    assert "sound" in screen
+    assert "locked for 3" in screen
+    assert "no restic on PATH" in screen
 
 
-def _retain_nothing(_: Any) -> None:
-    """By the server's back door: the API refuses it for a bucket that is not empty."""
-    bucket = s3_backends["123456789012"]["aws"].buckets["b-aws"]
-    bucket.default_lock_days, bucket.default_lock_mode = 0, ""
+def _versionless(vaults: Vaults) -> None:
+    s3 = vaults.admin("spaces")
+    s3.put_bucket_versioning(Bucket=vaults.spaces, VersioningConfiguration={"Status": "Suspended"})
+    s3.put_object(Bucket=vaults.spaces, Key="restic/index/" + "a" * 64, Body=b"x")
+
+
+def _empty(vaults: Vaults) -> None:
+    for name in vaults.names("spaces", "snapshots/"):
+        vaults.admin("spaces").delete_object(Bucket=vaults.spaces, Key=f"restic/{name}")
+
+
+def _overwrite(vaults: Vaults) -> None:
+    place = {"Bucket": vaults.aws, "Key": f"restic/{vaults.names('aws', 'data/')[0]}"}
+    vaults.client("host").put_object(**place, Body=b"garbage")
+
+
+def _flood(vaults: Vaults) -> None:
+    for _ in range(30):
+        name = f"restic/snapshots/{secrets.token_hex(32)}"
+        vaults.client("host").put_object(Bucket=vaults.aws, Key=name, Body=b"forged")
+
+
+def _half_blocked(vaults: Vaults) -> None:
+    vaults.admin().put_public_access_block(
+        Bucket=vaults.aws, PublicAccessBlockConfiguration={**BLOCKED, "BlockPublicPolicy": False}
+    )
 
 
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
+        (_versionless, "1 objects have no version"),
+        (_empty, "holds no snapshot"),
+        (_overwrite, "1 objects hold other content"),
+        (_flood, "38 snapshots arrived"),
+        (_half_blocked, "not blocked: BlockPublicPolicy"),
         (
-            lambda s3: s3.put_bucket_versioning(Bucket="b-sp", VersioningConfiguration={"Status": "Suspended"}),
-            "suspended",
+            lambda vaults: vaults.admin().delete_public_access_block(Bucket=vaults.aws),
+            "public access block is not configured",
         ),
-        (lambda s3: s3.delete_public_access_block(Bucket="b-aws"), "public access block is not configured"),
         (
-            lambda s3: s3.put_public_access_block(
-                Bucket="b-aws", PublicAccessBlockConfiguration={**_BLOCKED, "BlockPublicPolicy": False}
+            lambda vaults: vaults.admin().delete_bucket_encryption(Bucket=vaults.aws),
+            "encryption is not configured",
+        ),
+        (
+            lambda vaults: vaults.admin().put_object_lock_configuration(
+                Bucket=vaults.aws, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
             ),
-            "not blocked: BlockPublicPolicy",
+            "no default retention",
         ),
-        (lambda s3: s3.put_bucket_acl(Bucket="b-sp", ACL="public-read"), "lets the public in"),
-        (_retain_nothing, "no default retention"),
-        (lambda s3: s3.delete_bucket_encryption(Bucket="b-aws"), "encryption is not configured"),
-        (lambda s3: s3.delete_object(Bucket="b-sp", Key="restic/snapshots/abc"), "holds no snapshot"),
     ],
 )
-def test_each_protection_that_is_gone_is_found(
-    stack: Fakes, tts: Tts, s3: Any, harm: Callable[[Any], None], says: str
-) -> None:
-    harm(s3)
+def test_each_harm_is_found(keyed: Vaults, tts: Tts, harm: Callable[[Vaults], None], says: str) -> None:
+    harm(keyed)
 
     done = tts("audit", "--json")
 
     assert done.code == 3
     assert done.json["findings"] == 1, done.stdout
     assert says in done.stdout
-    assert says in tts("audit").stdout
 
 
-def test_an_old_newest_snapshot_is_found(stack: Fakes, tts: Tts, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("vaults", [3], indirect=True)
+def test_a_lock_that_soon_ends_is_found(keyed: Vaults, tts: Tts) -> None:
+    done = tts("audit", "--json")
+
+    assert done.code == 3
+    assert done.json["findings"] == 1
+    assert "ends in 3 days: tts prune prolongs it" in done.stdout
+
+
+def test_an_object_in_use_without_a_lock_is_found(keyed: Vaults, tts: Tts) -> None:
+    version = keyed.admin().head_object(Bucket=keyed.aws, Key="restic/config")["VersionId"]
+    keyed.admin().put_object_retention(
+        Bucket=keyed.aws, Key="restic/config", VersionId=version, Retention={}, BypassGovernanceRetention=True
+    )
+
+    done = tts("audit", "--json")
+
+    assert done.code == 3
+    assert "1 of " in done.stdout
+    assert "are not locked" in done.stdout
+
+
+def test_each_kind_that_is_late_or_missing_is_found_by_itself(
+    vaults: Vaults, tts: Tts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("ops.audit").audit.MAX_AGES, "databases", timedelta(hours=24))
+
+    done = tts("audit", "--json")
+
+    assert done.code == 3
+    assert done.json["findings"] == 2, "at each copy"
+    assert "its newest databases snapshot is 25 h old" in done.stdout
+
+
+def test_forged_snapshots_neither_hide_the_silence_nor_go_unseen(vaults: Vaults, tts: Tts, seed: Seed) -> None:
+    at_aws = vaults.access("host")
+    back_up(seed, "databases", datetime.now(UTC) + timedelta(days=9), **at_aws)
+    back_up(seed, "databases", datetime.now(UTC), host="evil", **at_aws)
+
+    findings = tts("audit", "--json").json["buckets"][0]["findings"]
+
+    assert any("claim to be from after their upload" in text for text in findings)
+    assert any("1 snapshots are not of this stack" in text for text in findings)
+
+
+def test_a_passphrase_that_opens_nothing_is_a_finding(vaults: Vaults, deployed: Fakes, tts: Tts) -> None:
+    deployed.answer("pulumi", "config get backupPassphrase", "wrong\n")
+
+    done = tts("audit", "--json")
+
+    assert done.code == 3
+    assert "passphrase does not open it" in done.stdout
+
+
+def test_an_old_newest_snapshot_is_found_without_restic(
+    keyed: Vaults, tts: Tts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ops.audit.MAX_AGE", timedelta(seconds=-1))
 
-    done = tts("audit")
+    done = tts("audit", "--json")
 
     assert done.code == 3
-    assert "newest snapshot is 0 h old" in done.stdout
+    assert "its newest snapshot is 0 h old" in done.stdout
 
 
-def test_a_missing_bucket_is_a_finding_and_no_crash(stack: Fakes, tts: Tts, s3: Any, outputs: dict[str, Any]) -> None:
+def test_a_missing_bucket_is_a_finding_and_no_crash(
+    keyed: Vaults, tts: Tts, deployed: Fakes, outputs: dict[str, Any]
+) -> None:
     outputs["backup"]["offsite"][0]["bucket"] = "b-gone"
-    stack.answer("pulumi", "stack output", outputs)
+    deployed.answer("pulumi", "stack output --json", outputs)
 
-    done = tts("audit")
+    done = tts("audit", "--json")
 
     assert done.code == 3
-    assert "NoSuchBucket" in done.stdout
+    assert "cannot be listed" in done.stdout
+    assert len(done.json["buckets"]) == 2, "one that is down does not hide the other"
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"])
-def test_missing_credentials_are_named(
-    stack: Fakes, tts: Tts, s3: Any, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def test_missing_credentials_are_named(bare: Vaults, tts: Tts, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    if name.startswith("AWS"):
-        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    if name.startswith("SPACES"):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", bare.keys["audit"]["aws"][0])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bare.keys["audit"]["aws"][1])
 
     done = tts("audit")
 
@@ -152,9 +218,108 @@ def test_missing_credentials_are_named(
     assert name in done.stderr
 
 
-def test_a_stack_without_off_site_copies_is_a_finding(stack: Fakes, tts: Tts, outputs: dict[str, Any]) -> None:
+def test_without_the_stacks_secrets_the_keys_of_the_environment_do(
+    bare: Vaults, tts: Tts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("aws", "spaces"):
+        access, secret = bare.keys["audit"][name]
+        monkeypatch.setenv(f"{name.upper()}_ACCESS_KEY_ID", access)
+        monkeypatch.setenv(f"{name.upper()}_SECRET_ACCESS_KEY", secret)
+
+    done = tts("audit", "--json")
+
+    assert done.code == 0, done.stdout + done.stderr
+    assert "passphrase is not at hand" in done.stdout
+
+
+def test_a_key_with_all_rights_reads_the_access_list_of_spaces(
+    keyed: Vaults, tts: Tts, deployed: Fakes, object_store: Objects
+) -> None:
+    access, secret = object_store.spaces_key("all", keyed.spaces, "fullaccess")
+    keys = keyed.output("audit") | {"spaces": {"accessKeyId": access, "secretAccessKey": secret}}
+    deployed.answer("pulumi", "stack output audit --json", keys)
+    assert tts("audit").code == 0
+    keyed.admin("spaces").put_bucket_acl(Bucket=keyed.spaces, ACL="public-read")
+
+    done = tts("audit", "--json")
+
+    assert done.code == 3
+    assert "access list lets the public in" in done.stdout
+
+
+def test_a_bucket_that_answers_without_a_key_is_found() -> None:
+    class Open:
+        """A store that refuses the limited key and lets strangers in."""
+
+        def __getattr__(self, call: str) -> Any:
+            code = "AccessDenied" if call.startswith("get_bucket") else None
+
+            def answer(**_: str) -> dict[str, Any]:
+                if code:
+                    raise ClientError({"Error": {"Code": code}}, call)
+                return {}
+
+            return answer
+
+    class Anyone(Vault):
+        def client(self, *, anonymous: bool = False) -> Any:
+            assert anonymous
+            return Open()
+
+    vault = Anyone("spaces", "bucket", "fra1", "s3:https://fra1.example/bucket/restic", None)
+
+    assert list(settings(Open(), vault, {})) == ["it lets the public in: it answers without a key"]
+
+
+def test_a_destination_of_somebody_else_is_looked_at_by_restic(
+    vaults: Vaults, tts: Tts, deployed: Fakes, outputs: dict[str, Any], tmp_path: Path, seed: Seed
+) -> None:
+    outputs["backup"]["offsite"] = [{"name": "disk", "bucket": None, "region": None, "repository": str(seed.folder)}]
+    deployed.answer("pulumi", "stack output --json", outputs)
+    deployed.answer("pulumi", "config --json --show-secrets", {})
+
+    done = tts("audit", "--json")
+
+    assert done.code == 0, done.stdout + done.stderr
+    assert done.json["buckets"][0]["snapshots"] == 8
+
+
+def _history(sizes: Mapping[int, tuple[int, int]]) -> History:
+    """By age in days: how many snapshots arrived, and how many bytes of data."""
+    found: History = {}
+    for days, (snapshots, size) in sizes.items():
+        moment = NOW - timedelta(days=days)
+        for name, each in [(f"snapshots/{days}-{number}", 1) for number in range(snapshots)] + [(f"data/{days}", size)]:
+            found[name] = [Version(name, name, "v", moment, each, name, latest=True, marker=False)]
+    return found
+
+
+def test_the_growth_is_that_of_the_newest_day_against_the_median() -> None:
+    grown = trend(_history({day: (3, 1000 * day) for day in range(1, 6)}))
+
+    assert (grown.days, grown.newest_day_bytes, grown.median_day_bytes) == (5, 1003, 3503)
+
+
+def test_a_day_of_far_more_bytes_than_usual_is_told() -> None:
+    usual = dict.fromkeys(range(1, 10), (3, 10**8))
+
+    assert list(unusual(_history(usual), NOW)) == []
+    assert "3.0 GB arrived on its newest day" in next(unusual(_history({**usual, 0: (3, 3 * 10**9)}), NOW))
+
+
+def test_snapshots_that_disappear_by_the_dozen_are_told() -> None:
+    history = _history(dict.fromkeys(range(10), (3, 1000)))
+    for name in [name for name in history if name.startswith("snapshots/") and name[10] in "789"][:8]:
+        marker = Version(name, name, "m", NOW, 0, "", latest=True, marker=True)
+        history[name].insert(0, marker)
+
+    (told,) = unusual(history, NOW)
+    assert "8 of 9 snapshots of a week ago are gone" in told
+
+
+def test_a_stack_without_off_site_copies_is_a_finding(deployed: Fakes, tts: Tts, outputs: dict[str, Any]) -> None:
     outputs["backup"]["offsite"] = []
-    stack.answer("pulumi", "stack output", outputs)
+    deployed.answer("pulumi", "stack output", outputs)
 
     assert tts("audit").code == 3
 
