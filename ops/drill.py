@@ -4,49 +4,19 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import msgspec
 
 from ops import hostlog, jobs
 from ops.engine import Engine, repository_directory
 from ops.errors import ExitCode, OpsError
+from ops.hostreport import Drill
 from ops.journal import journal_directory
 from ops.offsite import Destination, opened
 from ops.session import Session
 from ops.stack import Outputs
 
 _TOOLS = ("bash", "flock", "setpriv", "timeout", "python3", "restic")
-
-
-class Drill(msgspec.Struct, frozen=True):
-    """One drill, as the host records it. `steps` are in seconds; a drill with findings has failed."""
-
-    result: str
-    started: datetime
-    repository: str
-    seconds: float = 0
-    server: str = ""
-    snapshots: dict[str, Any] = {}
-    databases: dict[str, dict[str, int]] = {}
-    media: dict[str, int] = {}
-    media_missing: tuple[str, ...] = ()
-    steps: dict[str, float] = {}
-    findings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything came back as it was."""
-        return self.result == "PASS" and not self.findings
-
-    @property
-    def rows(self) -> int:
-        """Rows of all databases that were restored and compared."""
-        return sum(database.get("rows", 0) for database in self.databases.values())
 
 
 def on_host(session: Session, repository: str | None, now: Callable[[str], None]) -> Drill:

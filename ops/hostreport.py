@@ -1,7 +1,7 @@
 """What the host commands print, typed: `tts-host-status` and `tts-snapshots --json`."""
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -62,6 +62,33 @@ class Week(msgspec.Struct, frozen=True):
     disk_free_percent: int | None = None
 
 
+class Drill(msgspec.Struct, frozen=True):
+    """One drill, as the host records it. `steps` are in seconds; a drill with findings has failed."""
+
+    result: str
+    started: datetime
+    repository: str
+    seconds: float = 0
+    server: str = ""
+    snapshots: dict[str, Any] = {}
+    databases: dict[str, dict[str, int]] = {}
+    media: dict[str, int] = {}
+    media_missing: tuple[str, ...] = ()
+    steps: dict[str, float] = {}
+    findings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything came back as it was."""
+        return self.result == "PASS" and not self.findings
+
+    @property
+    def rows(self) -> int:
+        """Rows of all databases that were restored and compared."""
+        return sum(database.get("rows", 0) for database in self.databases.values())
+
+
 class HostReport(msgspec.Struct, frozen=True):
     """What `tts-host-status` prints. `findings` are the last verification's, `errors` say what could not be read."""
 
@@ -72,6 +99,7 @@ class HostReport(msgspec.Struct, frozen=True):
     load: tuple[float, ...] = ()
     memory_used_percent: float | None = None
     week: Week = Week()
+    drill: Drill | None = None
     findings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 

@@ -1,17 +1,19 @@
 """What in a status needs a person, most urgent first, each with the command that comes next."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from ops.climb import DISK_FREE_PERCENT, MEMORY_PERCENT, command
-from ops.hostreport import BackupKind
+from ops.hostreport import BackupKind, Drill
 from ops.stack import deploy_command
 from ops.status import Status
 
 _HOUR = 3600
 # Period of the schedule on the host plus two hours for the run itself (seconds); the host's own verification agrees.
 MAX_AGE = {"databases": 26 * _HOUR, "media": 26 * _HOUR, "config": (7 * 24 + 2) * _HOUR}
+MAX_DRILL_AGE = timedelta(days=33)  # the schedule's month and two days
 MIN_DISK_FREE_PERCENT = DISK_FREE_PERCENT
 MAX_MEMORY_PERCENT = MEMORY_PERCENT
 
@@ -73,6 +75,19 @@ def _backups(status: Status) -> Iterator[Finding]:
         yield from _kind(kind, owner.name)
     for text in owner.findings:
         yield Finding(True, text, "tts verify")
+    if not owner.error:
+        yield from drill_findings(status.drill)
+
+
+def drill_findings(drill: Drill | None) -> Iterator[Finding]:
+    """What the last rehearsal of a restore says; a backup that was never restored is only hoped for."""
+    if drill is None:
+        yield Finding(False, "No restore was rehearsed yet", "tts drill")
+    elif not drill.ok:
+        reason = f": {drill.findings[0]}" if drill.findings else ""
+        yield Finding(True, f"The last drill, from {drill.repository}, failed{reason}", "tts drill --history")
+    elif (old := datetime.now(UTC) - drill.started) > MAX_DRILL_AGE:
+        yield Finding(True, f"The last drill is {age(old.total_seconds())} old", "tts drill")
 
 
 def _kind(kind: BackupKind, owner: str) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import msgspec
 
 from ops.climb import Climb, climb
 from ops.errors import OpsError
-from ops.hostreport import BackupKind, HostReport, decode
+from ops.hostreport import BackupKind, Drill, HostReport, decode
 from ops.remote import Remote
 from ops.stack import Host, Outputs
 from ops.web import opener
@@ -66,6 +66,7 @@ class Status(msgspec.Struct, frozen=True):
     hosts: tuple[HostState, ...]
     services: tuple[ServiceState, ...]
     backups: tuple[BackupKind, ...]
+    drill: Drill | None
     climb: Climb
     cost_per_month: float
     price_date: str
@@ -85,6 +86,7 @@ def collect(stack: str, outputs: Outputs, remote: Remote) -> Status:
         hosts=tuple(state for state, _ in reports),
         services=tuple(service for state, report in reports for service in _services(state, report)),
         backups=_backups(outputs, reports),
+        drill=_drill(outputs, reports),
         climb=climb(outputs.rung, [(state.name, report.week) for state, report in reports if not state.error]),
         cost_per_month=outputs.cost_per_month.total,
         price_date=outputs.cost_per_month.price_date,
@@ -162,3 +164,8 @@ def _backups(outputs: Outputs, reports: list[tuple[HostState, HostReport]]) -> t
         if state.name == outputs.backup.owner:
             return report.backups
     return ()
+
+
+def _drill(outputs: Outputs, reports: list[tuple[HostState, HostReport]]) -> Drill | None:
+    """The last rehearsal of a restore, by the backup owner's word."""
+    return next((report.drill for state, report in reports if state.name == outputs.backup.owner), None)

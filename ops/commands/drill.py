@@ -8,6 +8,7 @@ from ops import drill as work
 from ops.commands import options
 from ops.engine import Engine, project_directory
 from ops.errors import ExitCode
+from ops.hostreport import Drill
 from ops.progress import waiting
 from ops.screen import next_line, out, print_json
 from ops.screens.drill import drill_screen, history_screen
@@ -45,12 +46,12 @@ def drill(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _on_host(stack: str | None, source: str | None) -> work.Drill:
+def _on_host(stack: str | None, source: str | None) -> Drill:
     with open_session(stack) as session, waiting(f"Rehearsing on {session.outputs.owner.name}") as now:
         return work.on_host(session, source, now)
 
 
-def _here(stack: str | None, source: str | None) -> work.Drill:
+def _here(stack: str | None, source: str | None) -> Drill:
     name, outputs = read_outputs(stack)
     with waiting("Rehearsing here") as now:
         return work.here(Engine(name, project_directory()), name, outputs, source, now)

@@ -11,7 +11,7 @@ from ops.judge import age
 from ops.screen import marks, new_table, stamp
 
 if TYPE_CHECKING:
-    from ops.drill import Drill
+    from ops.hostreport import Drill
 
 
 def drill_screen(drill: Drill) -> RenderableType:

@@ -13,7 +13,7 @@ from ops.judge import MIN_DISK_FREE_PERCENT, age
 from ops.screen import marks, new_table, next_line, stamp
 
 if TYPE_CHECKING:
-    from ops.hostreport import BackupKind, OffsiteCopy
+    from ops.hostreport import BackupKind, Drill, OffsiteCopy
     from ops.judge import Finding
     from ops.status import HostState, ServiceState, Status
 
@@ -26,7 +26,7 @@ def status_screen(status: Status, findings: tuple[Finding, ...], next_step: str)
     if status.services:
         parts += ["", _service_block(status.services)]
     if status.backups:
-        parts += ["", _backup_table(status.backups)]
+        parts += ["", _backup_table(status.backups), _drill_line(status.drill)]
     parts += ["", _cost_line(status)]
     parts += [Text(f"Note: {note}", style="dim") for note in status.notes]
     parts += _finding_lines(findings)
@@ -103,6 +103,15 @@ def _backup_table(backups: tuple[BackupKind, ...]) -> Table:
             *(_copy(copies.get(name)) for name in names),
         )
     return table
+
+
+def _drill_line(drill: Drill | None) -> Text:
+    good, bad = marks()
+    if drill is None:
+        return Text.assemble(("drill  ", "dim"), "none yet")
+    what = f"{stamp(drill.started)} from {drill.repository}, {drill.rows:,} rows in {age(drill.seconds)}"
+    verdict = (f"{good} PASS ", "") if drill.ok else (f"{bad} FAIL ", "red")
+    return Text.assemble(("drill  ", "dim"), verdict, what)
 
 
 def _verified(kind: BackupKind) -> Text:

@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path  # noqa: TC003  # a dataclass field
 from typing import TYPE_CHECKING, Any
@@ -174,6 +175,7 @@ def report() -> dict[str, Any]:
         "repository_bytes": 12_000_000,
         "load": [0.42, 0.3, 0.2],
         "memory_used_percent": 61.2,
+        "drill": {"result": "PASS", "started": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "repository": "aws"},
         "next_runs": [],
     }
 
