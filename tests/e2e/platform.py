@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -221,6 +222,19 @@ class Platform:
         volumes = self.host("web-1", f"docker inspect tts-postgres --format '{mounts}'").strip()
         self.host("web-1", f"docker rm -f tts-postgres && docker volume rm {volumes}")
         self.host("web-1", f"{COMPOSE} up -d --wait postgres")
+
+    def delete_droplet(self, droplet: str) -> None:
+        """The host and its disk are gone, without a word to Pulumi."""
+        self._api("DELETE", f"/v2/droplets/{droplet}")
+        wait_for(lambda: not self._is_there(droplet), "the droplet to be gone")
+
+    def _is_there(self, droplet: str) -> bool:
+        try:
+            self._api("GET", f"/v2/droplets/{droplet}")
+        except urllib.error.HTTPError as missing:
+            with missing:
+                return missing.code != 404
+        return True
 
     def power_cycle(self, host: str) -> None:
         """Power off without a shutdown, and on again, by the API as the console would."""
