@@ -14,7 +14,7 @@ from tests.e2e.platform import REPOSITORY, Fingerprint, Platform
 TICKETS = 500
 STACK = "local"
 LAST = ("test_disaster", "test_ladder", "test_destroy")
-"""Chapters that come after all others: a host is lost and rebuilt; then rows are added and the host changes; the end."""
+"""Chapters that come after all others: a host is lost and rebuilt; rows are added and the host changes; the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
