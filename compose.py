@@ -9,10 +9,20 @@ import yaml
 
 from rules import Problem
 
+_REFERENCE: Final = re.compile(r"[a-z_][a-z0-9_]*:(?:[A-Za-z0-9_]+\.){1,2}[A-Za-z0-9_]+")
 _IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SECRET: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PATH: Final = re.compile(r"/[A-Za-z0-9_./-]*")
+
+
+def media_references(references: tuple[str, ...]) -> Iterator[Problem]:
+    """The columns that name media files."""
+    for value in references:
+        if not _REFERENCE.fullmatch(value):
+            rule = "DATABASE:TABLE.COLUMN, or DATABASE:SCHEMA.TABLE.COLUMN"
+            yield Problem("app.mediaReferences", value, rule, "for example shop_db:orders_invoice.file")
+    yield from _twice("app.mediaReferences", references)
 
 
 def names(

@@ -171,6 +171,7 @@ def _jobs(
         app_directory=APP_DIRECTORY,
         app_env_file=APP_ENV_FILE,
         media_volume=app.media_volume,
+        media_references=app.media_references,
         database=DatabaseSource("container", app.database_service, app.database_user, app.databases),
         keep=Keep(**keep, upload_limit_kib=settings.upload_limit_kib),
         offsite=offsite,

@@ -42,6 +42,7 @@ class App:
     database_user: str
     databases: tuple[str, ...]
     media_volume: str
+    media_references: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -237,5 +238,6 @@ def _problems(found: Settings, reader: Reader, deployed: str | None) -> Iterator
     yield from rules.public_key("sshPublicKey", found.ssh_public_key, stack)
     yield from rules.public_key("hostPublicKey", found.host_public_key, stack)
     yield from compose.names(app.project, app.database_user, app.databases, app.secrets, app.health_path)
+    yield from compose.media_references(app.media_references)
     yield from compose.compose_file(ROOT / app.path, app.compose_file, app.database_service, app.media_volume)
     yield from rules.env_secrets(app.secrets, _app_secrets(reader), stack)

@@ -52,6 +52,7 @@ class BackupJobsArgs:
     app_directory: str
     app_env_file: str
     media_volume: str
+    media_references: tuple[str, ...]
     database: DatabaseSource
     keep: Keep
     offsite: Sequence[Offsite]
@@ -87,6 +88,7 @@ def environment(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
         "TTS_PG_USER": args.database.user,
         "TTS_PG_EXPECTED": ",".join(args.database.expected),
         "TTS_MEDIA_VOLUME": args.media_volume,
+        "TTS_MEDIA_REFERENCES": ",".join(args.media_references),
         "TTS_CONFIG_PATHS": ":".join(config_paths),
         "TTS_LOCAL_REPOSITORY": "/var/backups/tts/restic",
         "TTS_PASSWORD_FILE": f"{SECRETS_DIRECTORY}/backup-passphrase",

@@ -121,6 +121,7 @@ def test_retention_thresholds_and_bandwidth_reach_the_host(variant: Callable[...
         "TTS_MIN_FREE_PERCENT": "15",
         "TTS_MAX_REPOSITORY_GB": "40",
         "TTS_MEDIA_VOLUME": "media_files",
+        "TTS_MEDIA_REFERENCES": "ticket_db:ticketing_attachment.file",
         "TTS_LIMIT_UPLOAD_KIB": "512",
     }
     assert graph.outputs["backup"]["retention"] == {"daily": 7, "weekly": 5, "monthly": 3}

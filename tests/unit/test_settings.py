@@ -186,6 +186,8 @@ APP_MISTAKES: list[tuple[dict[str, object], str, str]] = [
     ({"composeFile": "docker-compose.yml"}, "app.composeFile", "no such file"),
     ({"databaseService": "mysql"}, "app.databaseService", "compose.yaml has no such service"),
     ({"mediaVolume": "pictures"}, "app.mediaVolume", "compose.yaml declares no such volume"),
+    ({"mediaReferences": ["ticket_db.file"]}, "app.mediaReferences", "DATABASE:TABLE.COLUMN"),
+    ({"mediaReferences": ["a:b.c", "a:b.c"]}, "app.mediaReferences", "it is listed twice"),
     ({"databases": []}, "app.databases", "at least one database is expected"),
     ({"databases": ["a; drop"]}, "app.databases", "a name of a-z, 0-9 and _"),
     ({"databases": ["a", "a"]}, "app.databases", "it is listed twice"),
