@@ -51,12 +51,23 @@ def first(tmp_path):
     root = write(tmp_path / "v1", memory__memory_DOT_stat=f"inactive_file 1\ntotal_inactive_file {GB // 2}\n")
     (root / "memory/memory.limit_in_bytes").write_text(f"{2 * GB}\n")
     (root / "memory/memory.usage_in_bytes").write_text(f"{GB}\n")
-    cpu = root / "cpu,cpuacct"
-    cpu.mkdir()
-    (cpu / "cpu.cfs_quota_us").write_text("150000\n")
-    (cpu / "cpu.cfs_period_us").write_text("100000\n")
-    (cpu / "cpuacct.usage").write_text("12500000000\n")
+    for name in ("cpu", "cpuacct"):
+        (root / name).mkdir()
+    (root / "cpu/cpu.cfs_quota_us").write_text("150000\n")
+    (root / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    (root / "cpuacct/cpuacct.usage").write_text("12500000000\n")
     return root
+
+
+def below(root, *parts):
+    """Move what stands in `root` a group down, as a container sees it that shares the machine's view of all groups."""
+    for part in parts or (".",):
+        folder = root / part
+        own = folder / "docker/5438add"
+        content = list(folder.iterdir())
+        own.mkdir(parents=True)
+        for path in content:
+            path.rename(own / path.name)
 
 
 @pytest.fixture
@@ -66,6 +77,7 @@ def machine(tmp_path):
     stat = " ".join(str(seconds * ticks) for seconds in (20, 5, 10, 500, 70, 2, 2, 1, 9, 9))
     return write(
         tmp_path / "proc",
+        **{"1__cgroup": "0::/init.scope\n"},
         stat=f"cpu  {stat}\ncpu0 1\n",
         meminfo="MemTotal: 8000 kB\nMemFree: 1 kB\nMemAvailable: 6000 kB\n",
     )
@@ -74,7 +86,27 @@ def machine(tmp_path):
 @pytest.mark.parametrize("version", ["first", "second"])
 def test_in_a_container_the_cgroup_counts(host, request, version, machine):
     cgroup = request.getfixturevalue(version)
-    assert host.gauge.processors(cgroup) == 1.5
+    assert host.gauge.processors(cgroup, machine) == 1.5
+    assert host.gauge.busy_seconds(cgroup, machine) == 12.5
+    assert host.gauge.memory_used_percent(cgroup, machine) == 25
+
+
+@pytest.mark.parametrize(
+    ("version", "groups", "parts"),
+    [
+        (
+            "first",
+            "4:memory:/docker/5438add/init.scope\n2:cpuacct:/docker/5438add\n1:cpu:/docker/5438add/init.scope\n",
+            ("cpu", "cpuacct", "memory"),
+        ),
+        ("second", "0::/docker/5438add/init.scope\n", ()),
+    ],
+)
+def test_of_all_groups_that_a_container_sees_its_own_counts(host, request, version, groups, parts, machine):
+    cgroup = request.getfixturevalue(version)
+    below(cgroup, *parts)
+    write(machine, **{"1__cgroup": groups})
+    assert host.gauge.processors(cgroup, machine) == 1.5
     assert host.gauge.busy_seconds(cgroup, machine) == 12.5
     assert host.gauge.memory_used_percent(cgroup, machine) == 25
 
@@ -87,7 +119,7 @@ def test_on_a_machine_all_of_it_counts(host, tmp_path, machine):
     (unlimited / "memory").mkdir()
     (unlimited / "memory/memory.limit_in_bytes").write_text("9223372036854771712\n")
     for cgroup in (tmp_path / "none", unlimited):
-        assert host.gauge.processors(cgroup) == os.cpu_count()
+        assert host.gauge.processors(cgroup, machine) == os.cpu_count()
         assert host.gauge.busy_seconds(cgroup, machine) == 40
         assert host.gauge.memory_used_percent(cgroup, machine) == 25
 
