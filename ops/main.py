@@ -15,6 +15,7 @@ from ops.commands.backup import backup, verify
 from ops.commands.config_diff import config_diff
 from ops.commands.drill import drill
 from ops.commands.init import init
+from ops.commands.keys import keys
 from ops.commands.prune import prune
 from ops.commands.rebuild import rebuild
 from ops.commands.restore import restore
@@ -73,6 +74,7 @@ app.command()(verify)
 app.command()(snapshots)
 app.add_typer(restore, name="restore")
 app.command(cls=SshCommand)(ssh)
+app.add_typer(keys, name="keys")
 app.command()(prune)
 app.command()(rewind)
 app.command()(audit)

@@ -92,11 +92,15 @@ class Repository:
 
     def opens(self, password: str | None = None) -> bool:
         """Whether this password (else its own) opens it; any other trouble is an error."""
-        candidate = self if password is None else Repository(self.name, self.location, password, self.environment)
+        candidate = self if password is None else self.with_password(password)
         done = candidate.try_run("cat", "config", "--no-lock")
         if done.code not in {0, WRONG_PASSWORD}:
             raise self.failed("cat", done)
         return done.code == 0
+
+    def with_password(self, password: str) -> Repository:
+        """The same repository, opened with another passphrase."""
+        return Repository(self.name, self.location, password, self.environment)
 
     def snapshots(self) -> list[Snapshot]:
         """All of them, oldest first, without a lock of ours."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.ops.vaults import Objects, Seed, Vaults
 
+pytestmark = pytest.mark.docker  # real restic, whose key derivation alone takes a second each time
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.ops.vaults import Vaults
 
+pytestmark = pytest.mark.docker  # real restic, whose key derivation alone takes a second each time
+
 DENIED = "AccessDenied"
 _SHORT = {"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(seconds=5)}
 _OPEN = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}]}'

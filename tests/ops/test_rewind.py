@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.ops.vaults import Seed, Vaults
 
+pytestmark = pytest.mark.docker  # real restic, whose key derivation alone takes a second each time
+
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "tts-drill": "drill",
     "tts-config-diff": "config-diff",
     "tts-host-status": "status",
+    "tts-keys": "keys",
     "tts-quiesce": "quiesce",
     "tts-sample": "sample",
 }
