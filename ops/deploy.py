@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ops.engine import Engine
 
 _LOCKED = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
-_RESOURCE = re.compile(r"^\s*[+~-]+\s+(?P<type>\S+)\s+(?P<name>\S+)\s+(?P<what>\w+)")
+_RESOURCE = re.compile(r"^\s*[+~-]+\s+\S+\s+(?P<name>\S+)\s+(?P<what>creating|created|updated|deleted|replaced)\b")
 _WAIT = 1800  # seconds for a run that somebody killed `tts` over, but not the engine itself
 
 
