@@ -247,6 +247,11 @@ class Platform:
         number = next(entry for entry in self.outputs()["hosts"] if entry["name"] == host)["dropletId"]
         return self._api("GET", f"/v2/droplets/{number}")["droplet"]
 
+    def actions(self, word: str) -> int:
+        """How many actions of a type the provider has completed."""
+        done = self._api("GET", "/v2/actions?per_page=200")["actions"]
+        return sum(each["type"] == word and each["status"] == "completed" for each in done)
+
     def snapshots(self) -> list[str]:
         """Names of the snapshots of droplets."""
         return [each["name"] for each in self._api("GET", "/v2/snapshots?resource_type=droplet")["snapshots"]]
