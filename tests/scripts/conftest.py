@@ -240,14 +240,22 @@ class Host:
     def repository(self, name: str) -> Path:
         return self.root / "repositories" / name
 
-    def restic(self, repository: str, *args: str, password: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def restic(
+        self,
+        repository: str,
+        *args: str,
+        password: Path | None = None,
+        address: str = "",
+        env: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
         env = {
             **self.environment(),
+            **(env or {}),
             "RESTIC_PASSWORD_FILE": str(password or self.root / "secrets" / "backup-passphrase"),
             "RESTIC_CACHE_DIR": str(self.root / "cache"),
         }
         return subprocess.run(
-            ["restic", "-r", str(self.repository(repository)), *args],
+            ["restic", "-r", address or str(self.repository(repository)), *args],
             env=env,
             text=True,
             capture_output=True,

@@ -190,10 +190,15 @@ def test_fault_60_a_stale_lock_of_a_killed_process_does_not_stop_the_next_run_or
     small.write(TTS_OFFSITE="", TTS_KEEP_DAILY="1", TTS_KEEP_WEEKLY="1", TTS_KEEP_MONTHLY="1")
     for _ in range(3):
         assert small.run("backup", "config").returncode == 0
-    small.fake("restic", '[[ $1 == backup ]] && { "$REAL" "$@" & sleep 1.5; kill -9 $!; exit 137; }; exec "$REAL" "$@"')
+    locked = 'until ls "$RESTIC_REPOSITORY"/locks/* >/dev/null 2>&1; do sleep 0.02; done'
+    small.fake(
+        "restic", f'[[ $1 == backup ]] && {{ "$REAL" "$@" & {locked}; kill -9 $!; exit 137; }}; exec "$REAL" "$@"'
+    )
     (small.root / "app" / "large.bin").write_bytes(os.urandom(30_000_000))
     job(small, small.run("backup", "config"), "store")
     small.unfake()
+    stale = small.restic("local", "list", "locks", "--no-lock").stdout.split()
+    assert stale, "the killed process left no lock: this shows nothing"
     done = small.run("backup", "config")
     assert done.returncode == 0, done.stderr
     assert len(small.snapshots()) == 3

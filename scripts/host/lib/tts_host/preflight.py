@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import urllib.error
 import urllib.request
 from datetime import datetime, timezone
@@ -25,7 +26,7 @@ MIN_INODES = 1000
 COMMANDS = {
     "container": ("docker",),
     "host": ("docker", "psql", "pg_dump", "pg_restore", "pg_dumpall"),
-    "managed": ("psql", "pg_dump", "pg_restore"),
+    "managed": ("psql", "pg_dump", "pg_restore", "pg_dumpall"),
 }
 
 
@@ -37,6 +38,7 @@ def main(args: list[str]) -> None:
     record(kind=kind, run=now().strftime("%Y%m%dT%H%M%SZ"), stack=config.stack)
     check_commands(config)
     check_password_file(config.password_file)
+    check_writable(config.state_dir, config.local_repository)
     there = local_repository(config).snapshots(config.host)
     check_clock(config, [item.time for item in there])
     record(history=[item.bytes for item in there if item.kind == kind][-7:])
@@ -49,6 +51,16 @@ def check_commands(config: Config) -> None:
     if missing:
         raise ConfigError(f"programs are missing: {', '.join(missing)}. Prepare the host again (pulumi up)")
     installed_version()
+
+
+def check_writable(*folders: Path) -> None:
+    """restic itself would try again for a quarter of an hour."""
+    for folder in folders:
+        try:
+            with tempfile.TemporaryFile(dir=existing(folder)):
+                pass
+        except OSError as error:
+            raise Failure(f"cannot write to {folder}: {error.strerror}") from None
 
 
 def check_clock(config: Config, times: list[datetime]) -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts_host import docker
@@ -16,8 +18,6 @@ from tts_host.preflight import check_space
 from tts_host.services import stopped
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tts_host.config import Config
     from tts_host.restic import Repository, Snapshot
 
@@ -68,12 +68,24 @@ def extract(repository: Repository, snapshot: Snapshot, target: Path) -> None:
         timeout=None,
     )
     prefix = snapshot.paths[0].rstrip("/") + "/"
-    wrong = [path for path, size in expected.items() if size_or_none(target / path.removeprefix(prefix)) != size]
+    there = files_below(target)
+    wrong = [path for path, size in expected.items() if (path.removeprefix(prefix), size) not in there]
     if wrong:
         raise Failure(
             f"{len(wrong)} of {len(expected)} files were not restored, the first: {', '.join(wrong[:5])}. The live "
             "files are as they were"
         )
+
+
+def files_below(folder: Path) -> set[tuple[str, int]]:
+    """Path and size of every file, spelt as restic lists it: bytes that are no UTF-8 are U+FFFD there."""
+    found: set[tuple[str, int]] = set()
+    for parent, _, names in os.walk(folder):
+        paths = [Path(parent, name) for name in names]
+        found |= {
+            (re.sub("[\udc80-\udcff]", "\ufffd", str(path.relative_to(folder))), path.lstat().st_size) for path in paths
+        }
+    return found
 
 
 def extract_paths(repository: Repository, snapshot: Snapshot, paths: list[str], target: Path) -> int:
@@ -92,7 +104,8 @@ def extract_paths(repository: Repository, snapshot: Snapshot, paths: list[str], 
         raise Failure(f"snapshot {snapshot.id[:8]} has nothing at {', '.join(absent)}")
     includes = [word for name in paths for word in ("--include", escape(name))]
     repository.run("restore", snapshot.id, "--target", str(target), "--verify", "--no-lock", *includes, timeout=None)
-    wrong = [path for path in wanted if size_or_none(target / path.lstrip("/")) != listed[path]]
+    there = files_below(target)
+    wrong = [path for path in wanted if (path.lstrip("/"), listed[path]) not in there]
     if wrong:
         raise Failure(f"{len(wrong)} of {len(wanted)} files were not restored, the first: {', '.join(wrong[:5])}")
     return len(wanted)
@@ -101,13 +114,6 @@ def extract_paths(repository: Repository, snapshot: Snapshot, paths: list[str], 
 def escape(path: str) -> str:
     """A path as a restic pattern that matches only itself."""
     return "".join("\\" + char if char in "*?[\\" else char for char in path)
-
-
-def size_or_none(path: Path) -> int | None:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return None
 
 
 def exchange(one: Path, other: Path) -> None:

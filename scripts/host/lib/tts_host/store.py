@@ -133,6 +133,7 @@ def messages(text: str) -> list[dict[str, Any]]:
 def discard(repository: Repository, identifier: str) -> None:
     """Forget a snapshot that must not count. It is local, so this host may."""
     if identifier:
+        repository.unlock()  # the lock of a killed process would stop it
         repository.run("forget", identifier)
         log("warning", warning=f"snapshot {identifier[:8]} does not count and was forgotten")
 
