@@ -41,6 +41,10 @@ test: ## Run every check and every test, on a local cloud of their own (ARGS="-k
 	@$(BOOTSTRAP) --tests
 	@$(IN_ENVIRONMENT) toolchain.check $(if $(ARGS),-- $(ARGS))
 
+.PHONY: rehearse
+rehearse: ## Lose a host and rebuild it, climb a rung with the engine killed at every step: half an hour
+	@$(MAKE) test ARGS="-m rehearsal"
+
 .PHONY: lint
 lint: ## Run the checks that need no run: ruff, pyright, shellcheck, shfmt
 	@$(BOOTSTRAP) --python --lint >/dev/null

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TIERS = ("unit", "docker", "e2e")  # the order in which they run: what fails fast fails first
+TIERS = ("unit", "docker", "e2e", "rehearsal")  # the order in which they run: what fails fast fails first
 SECOND_SUBNET = "198.19.0.0/24"  # beside a developer's own cloud in 198.18.0.0/24; both of RFC 2544
 SECOND_VPC_RANGE = "10.90.0.0/20"
 

@@ -12,7 +12,7 @@ from tests.e2e.waiting import wait_for
 if TYPE_CHECKING:
     from tests.e2e.platform import Fingerprint, Platform
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.rehearsal
 
 
 def test_a_drill_restores_every_row_on_a_server_without_a_network(platform: Platform, seeded: Fingerprint) -> None:
