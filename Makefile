@@ -45,6 +45,10 @@ test: ## Run every check and every test, on a local cloud of their own (ARGS="-k
 rehearse: ## Lose a host and rebuild it, climb a rung with the engine killed at every step: half an hour
 	@$(MAKE) test ARGS="-m rehearsal"
 
+.PHONY: bench
+bench: ## Measure the running stack `local` and write docs/reference/performance.md
+	@$(IN_ENVIRONMENT) bench.walking
+
 .PHONY: lint
 lint: ## Run the checks that need no run: ruff, pyright, shellcheck, shfmt
 	@$(BOOTSTRAP) --python --lint >/dev/null
