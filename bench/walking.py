@@ -210,7 +210,7 @@ def page(figures: list[Figure]) -> str:
     day = time.strftime("%Y-%m-%d", time.gmtime())
     rows = "\n".join(figure.row for figure in figures)
     return (
-        f"{MARKER}\n## The walking skeleton\n\n`make bench`, on {day}, {machine}.\n\n"
+        f"{MARKER}\n## The walking skeleton\n\n`make bench`, on {day}, {machine}, load {os.getloadavg()[1]:.0f}.\n\n"
         f"| figure | measured | limit | within | how |\n|---|---|---|---|---|\n{rows}\n{MARKER}\n"
     )
 
