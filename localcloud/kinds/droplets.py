@@ -9,7 +9,7 @@ from typing import Any
 
 from localcloud.cloud import Cloud, Kind, now
 from localcloud.engine import EngineError
-from localcloud.kinds import actions, catalog, images, ssh_keys, tags, vpcs
+from localcloud.kinds import actions, addresses, catalog, images, ssh_keys, tags, vpcs
 from localcloud.machine import Limits, Machine, Seed
 from localcloud.store import Record
 from localcloud.web import Call, Routes, invalid
@@ -93,13 +93,6 @@ def backup_policy(call: Call) -> Record | None:
     return {"plan": plan, "weekday": weekday if plan == "weekly" else None, "hour": hour}
 
 
-def free_address(taken: list[str], among: list[IPv4Address], what: str) -> str:
-    for address in among:
-        if str(address) not in taken:
-            return str(address)
-    raise invalid(f"All {len(among)} {what} are in use.")
-
-
 @routes.get("/v2/droplets")
 def listed(cloud: Cloud, call: Call) -> dict[str, Any]:
     found = cloud.records("droplets")
@@ -141,9 +134,7 @@ def _create(cloud: Cloud, call: Call, name: str) -> tuple[Record, Record]:
     if wanted and cloud.store.kind("vpcs").get(wanted, {}).get("region") != slug:
         raise invalid("vpc_uuid: there is no such VPC in this region.")
     names = tags.ensure(cloud, call.texts("tags"))
-    public = free_address(
-        [one["public"] for one in cloud.records("droplets")], cloud.config.droplet_addresses, "addresses"
-    )
+    public = addresses.public(cloud)
     vpc = cloud.one("vpcs", wanted) if wanted else vpcs.default(cloud, slug)
     number = cloud.store.next_id()
     droplet = {
@@ -161,7 +152,7 @@ def _create(cloud: Cloud, call: Call, name: str) -> tuple[Record, Record]:
         "tags": names,
         "vpc_uuid": vpc["id"],
         "public": public,
-        "private": _private_address(cloud, vpc),
+        "private": addresses.private(cloud, vpc),
         "public_keys": keys,
         "user_data": call.get("user_data", str, ""),
         "instance": 1,
@@ -184,11 +175,6 @@ def _public_key(cloud: Cloud, key: object) -> str:
     if not found:
         raise invalid(f"{key} are invalid key identifiers for Droplet creation.")
     return found["public_key"]
-
-
-def _private_address(cloud: Cloud, vpc: Record) -> str:
-    taken = [one["private"] for one in cloud.records("droplets") if one["vpc_uuid"] == vpc["id"]]
-    return free_address(taken, list(IPv4Network(vpc["ip_range"]))[2:-1], f"addresses of the VPC {vpc['name']}")
 
 
 def _provision_later(cloud: Cloud, number: int, action: Record) -> None:

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from localcloud.cloud import Cloud, Kind, now
-from localcloud.kinds import actions, catalog, droplets
+from localcloud.kinds import actions, addresses, catalog, droplets
 from localcloud.store import Record
 from localcloud.web import ApiError, Call, Routes, invalid
 
@@ -38,8 +38,8 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
     holder = call.get("droplet_id", int, 0)
     slug = _holder(cloud, holder)["region"] if holder else call.need("region", str)
     catalog.region(slug)
-    taken = [one["ip"] for one in cloud.records("reserved_ips")]
-    address = droplets.free_address(taken, cloud.config.reserved_addresses, "reserved addresses")
+    taken = {one["ip"] for one in cloud.records("reserved_ips")}
+    address = addresses.free(taken, cloud.config.reserved_addresses, "reserved addresses")
     reserved = {"id": address, "ip": address, "region": slug, "droplet_id": holder or None, "created_at": now()}
     cloud.store.kind("reserved_ips")[address] = reserved
     return {"reserved_ip": present(cloud, reserved), "links": {}}
