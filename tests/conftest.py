@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIERS = ("unit", "docker", "e2e", "rehearsal")  # the order in which they run: what fails fast fails first
-# Beside a developer's own cloud in 198.18.0.0/24; both of RFC 2544. The variables make room for a second run of the tests.
+# Beside a developer's own cloud in 198.18.0.0/24; both of RFC 2544. The variables make room for a second run.
 SECOND_SUBNET = os.environ.get("TTS_TEST_SUBNET", "198.19.0.0/24")
 SECOND_VPC_RANGE = os.environ.get("TTS_TEST_VPC_RANGE", "10.90.0.0/20")
 
