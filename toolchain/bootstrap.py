@@ -22,7 +22,7 @@ from toolchain.console import FailureError, Log, Screen
 from toolchain.layout import TOOLS_DIRECTORY, Layout, relative
 
 LINT_COMMANDS = ("shellcheck", "shfmt")
-TEST_COMMANDS = ("postgres", "logrotate")
+TEST_COMMANDS = ("postgres", "logrotate", "rclone")
 
 
 @dataclass(frozen=True)

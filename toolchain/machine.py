@@ -27,6 +27,7 @@ PACKAGES = {
     "shfmt": "shfmt",
     "postgres": "postgresql",
     "logrotate": "logrotate",
+    "rclone": "rclone",
 }
 BESIDE = {"debootstrap": ["debian-archive-keyring"], "docker.io": ["iptables", "ca-certificates"]}
 BEYOND_PATH = ("usr/sbin", "sbin", "usr/lib/postgresql/*/bin")  # where a plain user's PATH does not look

@@ -32,8 +32,16 @@ OPTIONAL: dict[str, str] = {
     "TTS_PG_SERVICE": "postgres",
     "TTS_PG_USER": "postgres",
     "TTS_PG_EXPECTED": "",
+    # For TTS_PG_MODE=managed: a file with PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE (the one for questions about
+    # the server) and PGSSLROOTCERT (a file beside it).
     "TTS_PG_CREDENTIALS": "",
     "TTS_MEDIA_VOLUME": "",
+    # Media in a bucket instead: its name, the store's https:// address without the bucket, its region, and a file with
+    # AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. The bucket is where media are as soon as it is named.
+    "TTS_MEDIA_BUCKET": "",
+    "TTS_MEDIA_ENDPOINT": "",
+    "TTS_MEDIA_REGION": "",
+    "TTS_MEDIA_CREDENTIALS": "",
     "TTS_MEDIA_ERRORS": "10",
     "TTS_MEDIA_REFERENCES": "",
     "TTS_CONFIG_PATHS": "",
@@ -82,6 +90,10 @@ class Config:
     pg_expected: tuple[str, ...]
     pg_credentials: Path | None
     media_volume: str
+    media_bucket: str
+    media_endpoint: str
+    media_region: str
+    media_credentials: Path | None
     media_errors: int
     media_references: tuple[str, ...]
     config_paths: tuple[Path, ...]
@@ -106,6 +118,15 @@ class Config:
         """Where the dumps of a run stand. Constant: restic's grouping and deduplication depend on the path."""
         return self.state_dir / "staging" / "databases"
 
+    @property
+    def media_mirror(self) -> Path:
+        """What is in the bucket, on this disk: restic reads folders. Constant, and kept from one run to the next."""
+        return self.state_dir / "media"
+
+    @property
+    def has_media(self) -> bool:
+        return bool(self.media_volume or self.media_bucket)
+
 
 def problems(env: Mapping[str, str]) -> list[str]:
     """Everything that is wrong with the TTS_ variables, one sentence each. Never repeats a value of an unknown key."""
@@ -119,6 +140,11 @@ def problems(env: Mapping[str, str]) -> list[str]:
         found.append(f"TTS_PG_MODE must be one of {', '.join(PG_MODES)}")
     if env.get("TTS_PG_MODE") == "managed" and not env.get("TTS_PG_CREDENTIALS"):
         found.append("TTS_PG_CREDENTIALS is missing: TTS_PG_MODE=managed needs a file with PGHOST, PGUSER and the rest")
+    found += [
+        f"{key} is missing: TTS_MEDIA_BUCKET names {env['TTS_MEDIA_BUCKET']}"
+        for key in ("TTS_MEDIA_ENDPOINT", "TTS_MEDIA_CREDENTIALS")
+        if env.get("TTS_MEDIA_BUCKET") and not env.get(key)
+    ]
     found += _offsite_problems(env)
     found += [
         f"TTS_CONFIG_PATHS: {path} is not an absolute path"
@@ -174,6 +200,10 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         pg_expected=_csv(get("TTS_PG_EXPECTED")),
         pg_credentials=_path(get("TTS_PG_CREDENTIALS")),
         media_volume=get("TTS_MEDIA_VOLUME"),
+        media_bucket=get("TTS_MEDIA_BUCKET"),
+        media_endpoint=get("TTS_MEDIA_ENDPOINT"),
+        media_region=get("TTS_MEDIA_REGION"),
+        media_credentials=_path(get("TTS_MEDIA_CREDENTIALS")),
         media_errors=int(get("TTS_MEDIA_ERRORS")),
         media_references=_csv(get("TTS_MEDIA_REFERENCES")),
         config_paths=_paths(get("TTS_CONFIG_PATHS")),

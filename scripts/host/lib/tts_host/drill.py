@@ -128,7 +128,7 @@ def rehearse_media(
     config: Config, source: Repository, options: argparse.Namespace, report: dict[str, Any], findings: list[str]
 ) -> None:
     """Restore some media files and compare them, by their hashes, with what the live volume still has unchanged."""
-    if not config.media_volume:
+    if not config.has_media:
         return
     with timed(report, "media"):
         snapshot = find(config, source, "media", report)

@@ -90,7 +90,7 @@ def check_media(
 def compare(config: Config, snapshot: Snapshot, paths: list[str], place: Path) -> tuple[int, list[str]]:
     """How many files were compared with live ones of the same size and time, and which of them differ."""
     try:
-        live = docker.volume_folder(config.project, config.media_volume)
+        live = live_media(config)
     except (Failure, OSError):
         return 0, []  # a drill away from the host has no live files
     compared, wrong = 0, list[str]()
@@ -110,6 +110,11 @@ def compare(config: Config, snapshot: Snapshot, paths: list[str], place: Path) -
     return compared, wrong
 
 
+def live_media(config: Config) -> Path:
+    """The live volume, or the mirror of the bucket as the last backup has left it."""
+    return config.media_mirror if config.media_bucket else docker.volume_folder(config.project, config.media_volume)
+
+
 def sha256_of(path: Path) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
@@ -122,7 +127,7 @@ def check_references(
     config: Config, source: Repository, server: Server, report: dict[str, Any], findings: list[str]
 ) -> None:
     """Files that restored rows name and the media snapshot lacks. One that the live volume had by then is a finding."""
-    if not config.media_references or not config.media_volume:
+    if not config.media_references or not config.has_media:
         return
     snapshot = next(
         (item for item in reversed(source.snapshots(config.host, "media")) if item.tag("stack") == config.stack), None
@@ -156,7 +161,7 @@ def named_files(server: Server, reference: str) -> list[str]:
 def was_there(config: Config, snapshot: Snapshot, name: str) -> bool:
     """Whether the live volume has the file, since before the snapshot: then the backup has passed it over."""
     try:
-        live = docker.volume_folder(config.project, config.media_volume) / name.lstrip("/")
+        live = live_media(config) / name.lstrip("/")
         return live.stat().st_ctime < snapshot.time.timestamp()
     except (Failure, OSError):
         return False

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
 PUBLIC = {"TTS_LOG_FILE", "TTS_ENV_FILE"}  # files that hold no secret
+NAMES = {"PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSSLMODE", "PGSSLROOTCERT", "AWS_DEFAULT_REGION"}  # no secrets
 SHOWN = {"host", "from", "to", "type"}  # keys of secret JSON documents whose values help and give nothing away
 
 
@@ -59,7 +60,8 @@ def _values(path: Path) -> set[str]:
             return _leaves(json.loads(text))
     except ValueError:
         pass
-    found = {line.split("=", 1)[-1].strip() for line in text.splitlines()}
+    lines = [line for line in text.splitlines() if line.split("=", 1)[0] not in NAMES]
+    found = {line.split("=", 1)[-1].strip() for line in lines}
     return found.union(*(_values(Path(value)) for value in found if value.startswith("/") and value.endswith(".json")))
 
 

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tts_host import docker
+from tts_host import bucket, docker
 from tts_host.config import Config, load
 from tts_host.log import ConfigError, Failure, log, now, record, step, warn
 from tts_host.postgres import connect
@@ -47,7 +47,8 @@ def main(args: list[str]) -> None:
 
 def check_commands(config: Config) -> None:
     """All missing programs in one message, before the version of restic."""
-    missing = [name for name in ("restic", "setpriv", *COMMANDS[config.pg_mode]) if not shutil.which(name)]
+    wanted = ["restic", "setpriv", *COMMANDS[config.pg_mode], *(["rclone"] if config.media_bucket else [])]
+    missing = [name for name in wanted if not shutil.which(name)]
     if missing:
         raise ConfigError(f"programs are missing: {', '.join(missing)}. Prepare the host again (pulumi up)")
     installed_version()
@@ -105,9 +106,19 @@ def need(config: Config, kind: str) -> dict[Path, int]:
         size = sum(item["bytes"] for item in connect(config).databases())
         return {config.staging: size, config.local_repository: size}
     if kind == "media":
+        return need_of_media(config)
+    return {config.local_repository: sum(folder_size(path) for path in config.config_paths)}
+
+
+def need_of_media(config: Config) -> dict[Path, int]:
+    """Once in the repository and, when media are in a bucket, once in the mirror."""
+    source = bucket.of(config)
+    if source is None:
         size = folder_size(docker.volume_folder(config.project, config.media_volume))
         return {config.local_repository: max(0, size - folder_size(config.local_repository))}
-    return {config.local_repository: sum(folder_size(path) for path in config.config_paths)}
+    size = source.size()
+    stored, mirrored = folder_size(config.local_repository), folder_size(config.media_mirror)
+    return {config.local_repository: max(0, size - stored), config.media_mirror: max(0, size - mirrored)}
 
 
 def check_space(config: Config, needs: dict[Path, int]) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tts_host import restore_databases, restore_media, swap
+from tts_host import restore_bucket, restore_databases, restore_media, swap
 from tts_host.choose import choose, read_manifest
 from tts_host.config import Config, load
 from tts_host.log import Failure, now, record, stamp, step
 from tts_host.restic import Repository, Snapshot, repository
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 def main(args: list[str]) -> None:
@@ -95,7 +98,12 @@ def restore_of_media(config: Config, options: argparse.Namespace) -> list[str]:
     source, snapshot = find(config, options, "media")
     if not planned(options, **about(source, snapshot), files=snapshot.files, bytes=snapshot.bytes):
         return []
-    return restore_media.restore(config, source, snapshot, lambda event, **fields: emit(options, event, **fields))
+    return media(config).restore(config, source, snapshot, lambda event, **fields: emit(options, event, **fields))
+
+
+def media(config: Config) -> ModuleType:
+    """Who restores media: into the bucket, or into the volume."""
+    return restore_bucket if config.media_bucket else restore_media
 
 
 def restore_of_paths(config: Config, options: argparse.Namespace) -> list[str]:
@@ -114,7 +122,7 @@ def undo(config: Config, options: argparse.Namespace) -> list[str]:
     if not planned(options, undo=what):
         return []
     if options.media:
-        return restore_media.undo(config, lambda event, **fields: emit(options, event, **fields))
+        return media(config).undo(config, lambda event, **fields: emit(options, event, **fields))
     return swap.undo(config, options.database, lambda event, **fields: emit(options, event, **fields))
 
 
@@ -122,7 +130,7 @@ def drop_old(config: Config, options: argparse.Namespace) -> list[str]:
     what = "media" if options.media else ", ".join(options.database) or "every kept database"
     if not planned(options, drop=what):
         return []
-    dropped = restore_media.drop_old(config) if options.media else swap.drop_old(config, options.database)
+    dropped = media(config).drop_old(config) if options.media else swap.drop_old(config, options.database)
     emit(options, "step", step="drop", dropped=dropped)
     return []
 

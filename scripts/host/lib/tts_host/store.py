@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_host import docker
+from tts_host import bucket, docker
 from tts_host.config import Config, load
 from tts_host.log import Failure, facts, log, record, step, warn
 from tts_host.restic import Repository, local_repository
@@ -42,15 +42,24 @@ def sources_of(config: Config, kind: str) -> list[Path]:
     if kind == "databases":
         return [config.staging]
     if kind == "media":
-        if not config.media_volume:
-            raise Failure("TTS_MEDIA_VOLUME is empty: there is no media to back up")
-        return [docker.volume_folder(config.project, config.media_volume)]
+        return [media_of(config)]
     missing = [str(path) for path in config.config_paths if not path.exists()]
     if missing:
         raise Failure(f"configured paths are missing: {', '.join(missing)}")
     if not config.config_paths:
         raise Failure("TTS_CONFIG_PATHS is empty: there is no configuration to back up")
     return list(config.config_paths)
+
+
+def media_of(config: Config) -> Path:
+    """The folder with the media: the live volume, or a copy, made now, of what is in the bucket."""
+    if not config.has_media:
+        raise Failure("TTS_MEDIA_VOLUME and TTS_MEDIA_BUCKET are empty: there is no media to back up")
+    source = bucket.of(config)
+    if source is None:
+        return docker.volume_folder(config.project, config.media_volume)
+    source.mirror(config.media_mirror)
+    return config.media_mirror
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -43,7 +43,7 @@ def main(_args: list[str]) -> None:
 
 def kinds_of(config: Config) -> list[str]:
     """The kinds that this host is meant to back up."""
-    return ["databases", *(["media"] if config.media_volume else []), *(["config"] if config.config_paths else [])]
+    return ["databases", *(["media"] if config.has_media else []), *(["config"] if config.config_paths else [])]
 
 
 def check_repository(repository: Repository, config: Config, report: dict[str, Any], findings: list[str]) -> None:
