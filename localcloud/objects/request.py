@@ -32,7 +32,7 @@ class Request:
         self.method: str = environ["REQUEST_METHOD"]
         raw: str = environ.get("REQUEST_URI") or environ["PATH_INFO"]
         # Through a proxy the whole URL comes. (A path that begins with two slashes is a key that begins with one.)
-        self.raw_path = urlsplit(raw).path if raw.startswith(("http://", "https://")) else raw.partition("?")[0]
+        self.raw_path = urlsplit(raw).path or "/" if raw.startswith(("http://", "https://")) else raw.partition("?")[0]
         self.raw_query = raw.partition("?")[2]
         self.pairs = [
             (unquote_plus(name), unquote_plus(value))

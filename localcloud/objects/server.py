@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
@@ -29,6 +30,18 @@ class _Tls(BuiltinSSLAdapter):
         return wrapped, {"wsgi.url_scheme": "https", "HTTPS": "on"}
 
 
+class _Request(HTTPRequest):
+    """Takes a whole URL in the request line too, as HTTP demands of servers: who has no name server for the buckets'
+    own names (virtual-host style) names the store as its proxy."""
+
+    def __init__(self, server: Server, conn: HTTPConnection) -> None:
+        super().__init__(server, conn, proxy_mode=True)
+
+
+class _Connection(HTTPConnection):
+    RequestHandlerClass = _Request
+
+
 class ObjectServer:
     """A listening socket and its threads. `port` is the real one when 0 was asked for."""
 
@@ -36,6 +49,7 @@ class ObjectServer:
         self._server = Server(address, store.wsgi, numthreads=_THREADS, timeout=20, request_queue_size=128)
         # Clients that come without the local CA, or leave during the handshake, are their own affair.
         self._server.error_log = lambda msg="", level=20, traceback=False: _LOG.debug("%s (%s)", msg, level)  # noqa: ARG005
+        self._server.ConnectionClass = _Connection
         if tls:
             self._server.ssl_adapter = _Tls(str(tls[0]), str(tls[1]))
         self._server.prepare()

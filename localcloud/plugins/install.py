@@ -15,7 +15,7 @@ def install(pulumi_home: Path, python: Path, plugin_dir: Path | None = None) -> 
     """Make `plugins/resource-NAME-vVERSION/pulumi-resource-NAME` below `pulumi_home` for each plugin.
 
     The version is that of the SDK installed for `python`, since that is what programs ask for. A file
-    `pulumi-resource-NAME` in `plugin_dir` is linked in the stand-in's place. Returns what each plugin's entry starts:
+    `pulumi-resource-NAME` in `plugin_dir` is started in the stand-in's place. Returns what each plugin's entry starts:
     the real binary or the stand-in. Can be run again at any time.
 
     Raises FileNotFoundError if `plugin_dir` does not exist, RuntimeError if `python` has no SDK.
@@ -36,13 +36,30 @@ def _install_one(name: str, version: str, pulumi_home: Path, python: Path, plugi
     if real is not None and real.is_file():
         if not os.access(real, os.X_OK):
             raise PermissionError(f"{real} is not executable: chmod +x it")
-        new.symlink_to(real.resolve())
+        if name == "digitalocean":
+            _write(new, _BUCKET_NAMES.format(binary=shlex.quote(str(real.resolve()))))
+        else:
+            new.symlink_to(real.resolve())
     else:
         real = None
-        new.write_text(_wrapper(name, python))
-        new.chmod(0o755)
+        _write(new, _wrapper(name, python))
     new.replace(target)
     return real or target
+
+
+# HTTP's own way to a name that no name server knows: the client hands the whole request to a proxy, here the store.
+# `.test` is nobody's domain, so without the store these names lead nowhere. Loopback addresses never go by proxy.
+_BUCKET_NAMES = """#!/bin/sh
+# The real plugin speaks to BUCKET.REGION.<endpoint>, and nothing resolves that here: the object store is its proxy.
+export HTTP_PROXY="${{SPACES_ENDPOINT_URL:?is the address of the local object store and is missing}}" NO_PROXY=
+export http_proxy="$HTTP_PROXY" no_proxy= SPACES_ENDPOINT_URL='http://{{{{.Region}}}}.spaces.test'
+exec {binary} "$@"
+"""
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def _wrapper(name: str, python: Path) -> str:

@@ -11,10 +11,12 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 import requests
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 
 from tests.localcloud.objects_support import Store, code_of, make_certificate
@@ -405,6 +407,22 @@ def test_the_hosts_of_production_reach_the_account_of_their_provider_only(store:
     assert signed(store, "GET", "/k", "real.fra1.digitaloceanspaces.com").content == b"x"
     refused = signed(store, "GET", "/", "s3.us-east-1.amazonaws.com")
     assert (refused.status_code, "InvalidAccessKeyId" in refused.text) == (403, True)
+
+
+def test_a_client_that_resolves_no_bucket_names_uses_the_store_as_its_proxy(store: Store) -> None:
+    access, secret = store.admin("spaces")
+    config = Config(s3={"addressing_style": "virtual"}, proxies={"http": store.url}, retries={"max_attempts": 1})
+    client = boto3.client(
+        "s3", endpoint_url="http://nyc3.spaces.test", aws_access_key_id=access, aws_secret_access_key=secret,
+        region_name="us-east-1", config=config,
+    )  # fmt: skip
+    client.create_bucket(Bucket="proxied")
+    client.put_object(Bucket="proxied", Key="/a b?c", Body=b"whole URL")
+    assert client.get_object(Bucket="proxied", Key="/a b?c")["Body"].read() == b"whole URL"
+    assert [item["Key"] for item in client.list_objects_v2(Bucket="proxied")["Contents"]] == ["/a b?c"]
+    assert client.get_bucket_location(Bucket="proxied")["LocationConstraint"] == "nyc3"
+    tunnel = requests.request("CONNECT", store.url, headers={"Host": "elsewhere:443"}, timeout=30)
+    assert tunnel.status_code >= 400
 
 
 def test_what_spaces_does_not_have_is_not_implemented_here_either(store: Store) -> None:

@@ -98,6 +98,20 @@ def test_a_real_plugin_takes_the_stand_ins_place_and_gives_it_back(tmp_path: Pat
     assert real.read_text() == "#!/bin/sh\necho real\n", "the real plugin must not be written to"
 
 
+def test_the_real_plugin_finds_buckets_by_the_object_store_as_its_proxy(tmp_path: Path) -> None:
+    real = tmp_path / "it's real" / "pulumi-resource-digitalocean"
+    real.parent.mkdir()
+    real.write_text('#!/bin/sh\necho "$HTTP_PROXY|$http_proxy|$SPACES_ENDPOINT_URL|$NO_PROXY|$1"\n')
+    real.chmod(0o755)
+    assert install(tmp_path / "home", Path(sys.executable), real.parent)["digitalocean"] == real
+    start, store = [start_of(tmp_path / "home", "digitalocean"), "engine"], "http://127.0.0.1:7481"
+    env = {"SPACES_ENDPOINT_URL": store, "NO_PROXY": "test", "HTTP_PROXY": "http://elsewhere:1"}
+    done = subprocess.run(start, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{store}|{store}|http://{{{{.Region}}}}.spaces.test||engine\n"
+    away = subprocess.run(start, env={}, capture_output=True, text=True, check=False)
+    assert (away.returncode != 0, "is missing" in away.stderr) == (True, True)
+
+
 def test_a_real_plugin_that_cannot_run_is_told(tmp_path: Path) -> None:
     (tmp_path / "pulumi-resource-aws").write_text("")
     with pytest.raises(PermissionError, match=r"is not executable: chmod \+x it"):
