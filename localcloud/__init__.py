@@ -10,6 +10,7 @@
     objects/    S3, IAM and STS
     plugins/    stand-in provider plugins for Pulumi
     droplet/    the image of a droplet
+    service/    the image that managed services run in
 
 It knows nothing of the program that is deployed on it.
 

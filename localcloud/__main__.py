@@ -22,7 +22,7 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "image":
-        print(settings.image_tag())
+        print(settings.image_tag(options.name))
         return 0
     directory: Path = options.dir.resolve()
     if options.command == "up":
@@ -90,7 +90,8 @@ def _table(found: dict[str, object]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m localcloud", description="A cloud on this machine")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("image", help="print the tag of the image that droplets need")
+    image = commands.add_parser("image", help="print the tag of an image that the cloud needs")
+    image.add_argument("name", choices=settings.IMAGES, nargs="?", default="droplet")
     described = {
         "up": "start the daemon in the background; does nothing when it runs",
         "down": "stop the daemon and the droplets; everything is kept",

@@ -17,7 +17,7 @@ S3_PORT = 7481
 # better, but container platforms do number their own networks, and their way to package registries, with them.
 SUBNET = IPv4Network("198.18.0.0/24")
 TLS_PORT = 7443  # on the gateway, for droplets; they reach it as 443
-CONTEXT = Path(__file__).parent / "droplet"
+IMAGES = ("droplet", "service")  # each built from the folder of its name
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,11 @@ class Config:
 
     @property
     def image(self) -> str:
-        return self.droplet_image or image_tag()
+        return self.droplet_image or image_tag("droplet")
+
+    @property
+    def service_image(self) -> str:
+        return image_tag("service")
 
     def name(self, role: str) -> str:
         """Name something of this cloud in Docker."""
@@ -100,12 +104,12 @@ def subnet(text: str) -> IPv4Network:
     return network
 
 
-def image_tag() -> str:
-    """Name the droplet's image; the tag follows every file of the build context that is in the repository."""
-    total = hashlib.sha256()
-    built = CONTEXT / "bin"
-    for path in sorted(CONTEXT.rglob("*")):
+def image_tag(name: str) -> str:
+    """Name one of the images; its tag follows every file of the build context that is in the repository."""
+    total, context = hashlib.sha256(), Path(__file__).parent / name
+    built = context / "bin"
+    for path in sorted(context.rglob("*")):
         if path.is_file() and built not in path.parents and path.name != "host-ca.crt":
             content = hashlib.sha256(path.read_bytes()).hexdigest()
-            total.update(f"{path.relative_to(CONTEXT)} {os.access(path, os.X_OK)} {content}\n".encode())
-    return f"localcloud/droplet:{total.hexdigest()[:12]}"
+            total.update(f"{path.relative_to(context)} {os.access(path, os.X_OK)} {content}\n".encode())
+    return f"localcloud/{name}:{total.hexdigest()[:12]}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.config import Config, load
-from localcloud.daemon import holder, require_image
+from localcloud.daemon import holder, require_images
 from localcloud.engine import RESOURCES, Engine
 from localcloud.errors import CloudError
 
@@ -34,7 +34,7 @@ def up(config: Config) -> None:
         return
     engine = Engine(config.identity)
     engine.check()
-    require_image(engine, config.image)
+    require_images(engine, config)
     for port, flag in ((config.api_port, "--api-port"), (config.s3_port, "--s3-port")):
         check_port(port, flag)
     config.save()

@@ -44,7 +44,7 @@ def start(config: Config, running: ExitStack) -> Cloud:
     """Start everything; `running` stops it. The cloud is ready when this returns."""
     engine = Engine(config.identity)
     engine.check()
-    require_image(engine, config.image)
+    require_images(engine, config)
     engine.ensure_network(config.name("public"), config.subnet)
     authority, certificate, key = tls.ensure(config.directory, config.gateway)
     objects = ObjectStore(config.directory / "objects")
@@ -90,10 +90,10 @@ def holder(directory: Path) -> int | None:
     return None
 
 
-def require_image(engine: Engine, tag: str) -> None:
-    if not engine.exists("image", tag):
-        build = f"docker build -t {tag} localcloud/droplet"
-        raise CloudError(f"The droplets' image {tag} is not there. Fix: make bootstrap (or, with bin/ filled: {build})")
+def require_images(engine: Engine, config: Config) -> None:
+    for tag in (config.image, config.service_image):
+        if not engine.exists("image", tag):
+            raise CloudError(f"The image {tag} is not there. Fix: make bootstrap")
 
 
 def _api(cloud: Cloud, token: str) -> Api:

@@ -123,13 +123,13 @@ def base_image_step() -> Step:
     )
 
 
-def droplet_step() -> Step:
-    tag = images.droplet_tag()
+def cloud_image_step(image: str, name: str, doing: str) -> Step:
+    tag = images.cloud_tag(image)
     return Step(
-        "host image",
-        "building what droplets boot from, about 3 min",
+        name,
+        doing,
         lambda: tag if images.has_image(tag) else None,
-        lambda log: images.make_droplet(tag, log),
+        lambda log: images.make_cloud_image(tag, log),
     )
 
 
@@ -158,7 +158,8 @@ def steps(layout: Layout, *, only_python: bool, lint: bool, tests: bool) -> Iter
     yield packages_step(("ssh",), "packages")
     yield docker_step()
     yield base_image_step()
-    yield droplet_step()
+    yield cloud_image_step("droplet", "host image", "building what droplets boot from, about 3 min")
+    yield cloud_image_step("service", "services", "building what managed services run in, about 1 min")
     for example in images.examples():
         yield application_step(layout, example)
 

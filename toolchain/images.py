@@ -21,7 +21,6 @@ BASE = "debian:bookworm-slim"
 SUITE = "bookworm"
 MIRROR = os.environ.get("TTS_DEBIAN_MIRROR") or "http://deb.debian.org/debian"
 PULL_SECONDS = 90  # a base image of 30 MB; a registry that cannot be reached says so at once
-DROPLET_CONTEXT = REPOSITORY / "localcloud" / "droplet"
 EXAMPLES = REPOSITORY / "examples"
 IGNORED = ("__pycache__", "*.pyc", ".pytest_cache")
 
@@ -125,29 +124,30 @@ def import_image(root: Path, tag: str) -> None:
         raise FailureError(f"{tag} could not be imported: {done.stderr.strip()}")
 
 
-def droplet_tag() -> str:
-    """Ask the local cloud which image it starts droplets from: the tag follows the files of its folder."""
-    tag = capture([PYTHON, "-m", "localcloud", "image"])
+def cloud_tag(name: str) -> str:
+    """Ask the local cloud which image it needs: the tag follows the files of the image's folder."""
+    tag = capture([PYTHON, "-m", "localcloud", "image", name])
     if not tag:
         raise FailureError(
-            "`python -m localcloud image` does not say which image it needs.", "make clean, then make up"
+            f"`python -m localcloud image {name}` does not say which image it needs.", "make clean, then make up"
         )
     return tag
 
 
-def make_droplet(tag: str, log: Log) -> str:
-    """Build the image of a droplet: a folder of the local cloud, and the tools that a production host downloads."""
+def make_cloud_image(tag: str, log: Log) -> str:
+    """Build an image of the local cloud: one of its folders, and the tools that a production host downloads."""
+    name = tag.partition(":")[0].removeprefix("localcloud/")
 
     def build() -> None:
-        with tempfile.TemporaryDirectory(prefix="tts-droplet-") as name:
-            context = Path(name) / "context"
-            shutil.copytree(DROPLET_CONTEXT, context, ignore=shutil.ignore_patterns(*IGNORED))
+        with tempfile.TemporaryDirectory(prefix=f"tts-{name}-") as folder:
+            context = Path(folder) / "context"
+            shutil.copytree(REPOSITORY / "localcloud" / name, context, ignore=shutil.ignore_patterns(*IGNORED))
             (context / "bin").mkdir(exist_ok=True)
             shutil.copy2(RESTIC.binary, context / "bin" / "restic")
             shutil.copy2(COMPOSE.binary, context / "bin" / "docker-compose")
             if bundle := certificates():
                 shutil.copy(bundle, context / "host-ca.crt")
-            log.run(["docker", "build", "--tag", tag, context], problem="The image of a droplet could not be built.")
+            log.run(["docker", "build", "--tag", tag, context], problem=f"The image {tag} could not be built.")
 
     archive = cache_directory() / "images" / f"{tag.replace('/', '-').replace(':', '-')}.tar.gz"
     shown = ensure(tag, archive, build, log)

@@ -18,6 +18,7 @@ from localcloud.engine import Engine, EngineError, used_by_machine
 from localcloud.errors import CloudError
 
 GATEWAY = IPv4Address("198.18.0.1")
+IMAGES = Path(settings.__file__).parent
 
 
 def run(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -116,14 +117,15 @@ def test_addresses_of_droplets_and_reserved_ones_do_not_meet(tmp_path: Path) -> 
 
 
 def test_the_images_tag_follows_the_files_and_not_what_is_built_into_them(tmp_path: Path) -> None:
-    before = settings.image_tag()
-    assert before == run("image").stdout.strip()
-    built = settings.CONTEXT / "bin"
-    assert not built.exists() or before == settings.image_tag()
+    before = settings.image_tag("droplet")
+    assert before == run("image", "droplet").stdout.strip()
+    built = IMAGES / "droplet/bin"
+    assert not built.exists() or before == settings.image_tag("droplet")
+    assert settings.image_tag("service") == run("image", "service").stdout.strip() != before
 
 
 def test_the_droplets_scripts_are_sound() -> None:
-    scripts = sorted(map(str, (settings.CONTEXT / "files/usr/local/lib/localcloud").iterdir()))
+    scripts = sorted(map(str, (IMAGES / "droplet/files/usr/local/lib/localcloud").iterdir()))
     assert len(scripts) == 2
     for command in (["shellcheck", *scripts], ["shfmt", "-i", "2", "-ci", "-d", *scripts]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
