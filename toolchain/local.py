@@ -22,7 +22,7 @@ from typing import Any
 
 from toolchain import environment, project
 from toolchain.bootstrap import alone
-from toolchain.cloud import Cloud
+from toolchain.cloud import SUBNET, Cloud
 from toolchain.console import FailureError, Log, Screen
 from toolchain.engine_events import Progress, parse
 from toolchain.layout import PYTHON, Layout, cache_directory, relative
@@ -85,14 +85,19 @@ def install_plugins(session: Session, _log: Log) -> str:
 
 
 def overrides(layout: Layout, rung: str | None) -> dict[str, Any]:
-    """Give the configuration that differs from the tracked files: the rung asked for, the ranges of a second cloud."""
+    """Give the configuration that differs from the tracked files: the rung asked for, the ranges of a second cloud.
+
+    The ranges are those that the cloud was made with, also when a later call does not name them again: another VPC
+    range would replace every host, and another gateway would close SSH.
+    """
     values: dict[str, Any] = {}
     if rung:
         values["rung"] = rung
-    if os.environ.get("TTS_VPC_RANGE"):
-        values["vpcRange"] = os.environ["TTS_VPC_RANGE"]
-    if os.environ.get("TTS_SUBNET"):
-        values["sshFrom"] = [f"{environment.read_cloud(layout)['gateway']}/32"]
+    if vpc_range := os.environ.get("TTS_VPC_RANGE") or project.last_overrides(layout.project).get("vpcRange"):
+        values["vpcRange"] = vpc_range
+    cloud = environment.read_cloud(layout)
+    if cloud.get("subnet", SUBNET) != SUBNET:
+        values["sshFrom"] = [f"{cloud['gateway']}/32"]
     return values
 
 

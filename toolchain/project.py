@@ -19,6 +19,7 @@ Document = dict[str, Any]
 # How a stack's secrets are encrypted is the copy's own: the tracked file's passphrase is not on this machine.
 ENCRYPTION = ("encryptionsalt", "encryptedkey", "secretsprovider")
 NAMESPACE = "tts"
+OVERRIDES = "overrides.yaml"
 
 
 def is_secret(value: object) -> bool:
@@ -88,8 +89,14 @@ def check_stack(name: str) -> None:
         raise FailureError(f"There is no stack {name!r}: Pulumi.{name}.yaml is missing.", f"STACK={'|'.join(stacks())}")
 
 
+def last_overrides(directory: Path) -> Document:
+    """Give the overrides of the last `prepare`; empty before the first."""
+    return read(directory / ".tracked" / OVERRIDES)
+
+
 def prepare(directory: Path, overrides: Document) -> None:
     """Bring the copies under `directory` up to date; `overrides` are configuration values for this run's stacks."""
+    write(directory / ".tracked" / OVERRIDES, overrides)
     write(directory / "Pulumi.yaml", local_project(read(REPOSITORY / "Pulumi.yaml")))
     for name in stacks():
         tracked = read(REPOSITORY / f"Pulumi.{name}.yaml")

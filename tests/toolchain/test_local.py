@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from toolchain import local
+from toolchain import local, project
 from toolchain.cloud import Cloud
 from toolchain.console import FailureError
 from toolchain.layout import Layout
@@ -51,10 +51,13 @@ def test_the_first_cloud_leaves_the_tracked_configuration_as_it_is(
 def test_a_second_cloud_lets_ssh_in_from_its_own_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = Layout(tmp_path)
     layout.cloud.mkdir()
-    (layout.cloud / "cloud.json").write_text(json.dumps({"gateway": "198.51.100.1"}))
-    monkeypatch.setenv("TTS_SUBNET", "198.51.100.0/24")
+    (layout.cloud / "cloud.json").write_text(json.dumps({"gateway": "198.51.100.1", "subnet": "198.51.100.0/24"}))
     monkeypatch.setenv("TTS_VPC_RANGE", "10.90.0.0/20")
-    assert local.overrides(layout, None) == {"vpcRange": "10.90.0.0/20", "sshFrom": ["198.51.100.1/32"]}
+    found = local.overrides(layout, None)
+    assert found == {"vpcRange": "10.90.0.0/20", "sshFrom": ["198.51.100.1/32"]}
+    project.prepare(layout.project, found)
+    monkeypatch.delenv("TTS_VPC_RANGE")
+    assert local.overrides(layout, "single") == {"rung": "single", **found}, "a later call keeps the ranges"
 
 
 def test_a_cloud_comes_back_on_the_ports_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
