@@ -2,14 +2,15 @@
 
 import pulumi
 
-from deployed import deployed_rung
+import deployed
 from program import build
 from settings import load
 
 
 async def main() -> pulumi.Inputs:
     """What the engine runs; the returned entries are the stack's outputs."""
-    return build(load(await deployed_rung()))
+    before = await deployed.read()
+    return build(load(before), before)
 
 
 pulumi.run(main)

@@ -101,6 +101,24 @@ def compose_file(folder: Path, file_name: str, database: str, volume: str) -> It
             )
 
 
+def services(folder: Path, file_name: str) -> tuple[str, frozenset[str]]:
+    """Text of the Compose file and names of its services; empty where `compose_file` has something to say about it."""
+    file = folder / file_name
+    document = _load(file) if file.is_file() else {}
+    if isinstance(document, Problem):
+        return "", frozenset()
+    return file.read_text(encoding="utf-8") if document else "", frozenset(_mapping(document.get("services")))
+
+
+def variables(folder: Path, file_name: str, service: str) -> frozenset[str]:
+    """Variables that the definition of one service reads."""
+    document = _load(folder / file_name)
+    if isinstance(document, Problem):
+        return frozenset()
+    definition = str(_mapping(document.get("services")).get(service))
+    return frozenset(re.findall(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", definition))
+
+
 def _load(file: Path) -> dict[str, Any] | Problem:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))

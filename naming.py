@@ -23,6 +23,16 @@ def bucket(project: str, stack: str, vault: str, suffix: str) -> str:
     return f"{project}-{stack}-backup-{vault}-{suffix}"
 
 
+def media_bucket(project: str, stack: str, suffix: str) -> str:
+    """Name of the bucket of uploaded files."""
+    return f"{project}-{stack}-media-{suffix}"
+
+
+def spaces_endpoint(region: str) -> str:
+    """Address of the S3 protocol for buckets of a Spaces region."""
+    return f"https://{region}.digitaloceanspaces.com"
+
+
 def bucket_problem(name: str) -> str | None:
     """What S3 or Spaces would refuse in `name`, or None. Dots are legal but break TLS on virtual hosts: refused too."""
     if len(name) > BUCKET_NAME_LIMIT:
@@ -49,4 +59,4 @@ def s3_repository(region: str, bucket_name: str) -> str:
 
 def spaces_repository(region: str, bucket_name: str) -> str:
     """restic's address of the repository in a Spaces bucket."""
-    return f"s3:https://{region}.digitaloceanspaces.com/{bucket_name}/{REPOSITORY_PREFIX}"
+    return f"s3:{spaces_endpoint(region)}/{bucket_name}/{REPOSITORY_PREFIX}"

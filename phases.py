@@ -74,6 +74,16 @@ class Row:
     change: str
     built: bool
 
+    @property
+    def outside(self) -> bool:
+        """Whether the state (database, media, queues) lives outside the web hosts. It leaves and comes back as one."""
+        return self.database is Database.MANAGED
+
+    @property
+    def balanced(self) -> bool:
+        """Whether a balancer stands before the web hosts."""
+        return self.entry is Entry.BALANCER
+
 
 _S, _M = "s-2vcpu-2gb", "s-4vcpu-8gb"
 _COMPOSE, _K8S = Platform.COMPOSE, Platform.KUBERNETES
@@ -111,6 +121,9 @@ def violations(candidate: Row) -> list[str]:
         broken.append("a rung has at least one host")
     if candidate.entry is Entry.RESERVED_IP and candidate.hosts > 1:
         broken.append("a reserved IP leads to one host only: more need a balancer")
+    sides = {candidate.outside, candidate.media is Media.SPACES, candidate.broker is Broker.OUTSIDE}
+    if len(sides) > 1:
+        broken.append("database, media and broker leave the host together: one move, one moment of truth")
     if candidate.hosts > 1:
         broken += _shared_state(candidate)
     if (candidate.platform is Platform.KUBERNETES) is not (candidate.entry is Entry.INGRESS):

@@ -1,231 +1,99 @@
-"""The whole platform on one screen: which components there are, in which order, and what the stack says of itself."""
+"""The whole platform on one screen: which components there are, and in which order they come to be."""
 
-import dataclasses
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pulumi
 
-import naming
-import pricing
-from components.application import Application, ApplicationArgs
-from components.backup_jobs import BackupJobs, BackupJobsArgs, DatabaseSource, Keep
-from components.backup_vault import BackupVault, BackupVaultArgs
-from components.bundle import Bundle, pack
+import outside
+import parts
+import report
+from components.backup_jobs import BackupJobs
+from components.balancer import Balancer, BalancerArgs
+from components.dns import Record, RecordArgs
 from components.entry import Entry, EntryArgs
-from components.network import Network, NetworkArgs
-from components.offsite import Offsite, further
-from components.project import Project, ProjectArgs
-from components.spaces_vault import SpacesVault, SpacesVaultArgs
-from components.web_host import WebHost, WebHostArgs
+from components.network import Network, WebPorts, WebPortsArgs
+from components.project import Project
+from components.web_host import WebHost
+from deployed import Deployed
 from guards import hooks
-from reading import api_access
-from settings import ROOT, Settings
-
-APP_DIRECTORY, APP_ENV_FILE = "/srv/app", "/etc/tts/app.env"
-WITHOUT_AWS = (
-    "aws is off. What is lost: an append-only credential and object lock. "
-    "Whoever takes over the host can delete the off-site history of Spaces too."
-)
-BUCKETS_STAY = (
-    "backup buckets are protected and retained: `pulumi destroy` leaves them, and everything in them, in place"
-)
+from hosts import bundles, network, passage, web_hosts
+from settings import Settings
 
 
-def build(settings: Settings) -> dict[str, Any]:
-    """Declare everything that `settings` asks for and return the stack's outputs."""
-    scripts, source = _pack("host", ROOT / "scripts/host"), _pack("app", ROOT / settings.app.path)
-    network = _network(settings)
-    hosts = [_host(f"web-{number}", settings, network, scripts) for number in range(1, settings.row.hosts + 1)]
-    owner = hosts[0]
-    entry = Entry("entry", EntryArgs(region=settings.region, droplet_id=owner.droplet.id))
-    aws = _aws_vault(settings) if settings.aws else None
-    spaces = _spaces_vault(settings) if settings.spaces else None
+def build(settings: Settings, deployed: Deployed) -> dict[str, Any]:
+    """Declare everything that `settings` asks for, and what is held of before; return the stack's outputs."""
+    files, net, way_in = bundles(settings), network(settings), passage(settings)
+    hosts = web_hosts(settings, net, files.scripts)
+    entry = Entry("entry", EntryArgs(region=settings.region, droplet_id=hosts[0].droplet.id))
+    balancer = _balancer(settings, net, hosts, way_in)
+    public_host = settings.domain or (balancer.address if balancer else entry.address)
+    url = pulumi.Output.concat("https://" if settings.tls else "http://", public_host)
+    why = outside.holding(settings, deployed)
+    state = outside.declare(why, settings, net, files, url) if why else None
+    if state:
+        report.tell_of_cluster(state)
+    aws = parts.aws_vault(settings) if settings.aws else None
+    spaces = parts.spaces_vault(settings) if settings.spaces else None
     vaults = [vault for vault in (aws, spaces) if vault]
-    public_host = settings.domain or entry.address
-    offsite = [*(vault.offsite for vault in vaults), *_further(settings)]
-    applications = [_application(host, settings, public_host, scripts, source) for host in hosts]
-    jobs = BackupJobs("backup-jobs", _jobs(settings, owner, applications[0], scripts, offsite))
-    _project(settings, hosts, entry, spaces)
-    return {
+    offsite = [*(vault.offsite for vault in vaults), *parts.further_destinations(settings)]
+    applications = [each.running for each in parts.applications(settings, hosts, public_host, files, state)]
+    jobs = BackupJobs("backup-jobs", parts.jobs(settings, hosts[0], applications, files.scripts, offsite, state))
+    done = _open(settings, net, entry, balancer, way_in, [*applications, jobs])
+    Project("project", parts.project(settings, hosts, entry, spaces, state, balancer))
+    return report.outputs(
+        report.Platform(settings, hosts, entry, balancer, state, offsite, vaults),
+        url=url,
         # Waits for the last step: a climb that fails half-way leaves the stack on the rung it came from.
-        "rung": jobs.installed.apply(lambda _: str(settings.rung)),
-        "url": pulumi.Output.concat("http://", public_host, "/"),
-        "entry": {"kind": str(settings.row.entry), "address": entry.address},
-        "hosts": [_host_output(host, owner) for host in hosts],
-        "sshUser": "root",
-        "hostPublicKey": settings.host_public_key.strip(),
-        "application": {
-            "project": settings.app.project,
-            "directory": APP_DIRECTORY,
-            "envFile": APP_ENV_FILE,
-            "composeFile": settings.app.compose_file,
-            "healthPath": settings.app.health_path,
-        },
-        "backup": _backup_output(settings, owner, offsite),
-        # For the operator alone: these keys are on no host.
-        "maintenance": pulumi.Output.secret({vault.offsite.name: vault.maintenance for vault in vaults}),
-        "audit": pulumi.Output.secret({vault.offsite.name: vault.audit for vault in vaults}),
-        "costPerMonth": _cost(settings, hosts),
-        "notes": _notes(settings),
-    }
-
-
-def _pack(label: str, folder: Path) -> Bundle:
-    local = Path(os.environ.get("TTS_LOCAL_DIR") or ROOT / ".local")
-    return pack(label, folder, local / "bundles")
-
-
-def _network(settings: Settings) -> Network:
-    return Network(
-        "network",
-        NetworkArgs(
-            region=settings.region,
-            ip_range=settings.vpc_range,
-            ssh_from=settings.ssh_from,
-            ssh_public_key=settings.ssh_public_key,
-            web_tag=naming.tag(pulumi.get_project(), pulumi.get_stack(), "web"),
-        ),
+        rung=pulumi.Output.all(jobs.installed, *done).apply(lambda _: str(settings.rung)),
     )
 
 
-def _host(name: str, settings: Settings, network: Network, scripts: Bundle) -> WebHost:
-    access = hooks.Access(settings.ssh_private_key, settings.host_public_key, *api_access())
-    return WebHost(
-        name,
-        WebHostArgs(
-            region=settings.region,
-            size=settings.web_size,
-            vpc_id=network.vpc_id,
-            tags=(network.tag,),
-            ssh_fingerprint=network.ssh_fingerprint,
-            ssh_private_key=settings.ssh_private_key,
-            host_private_key=settings.host_private_key,
-            host_public_key=settings.host_public_key,
-            scripts=scripts,
-            before_update=hooks.before_resize(name, access, str(settings.rung)),
-        ),
+def _balancer(settings: Settings, net: Network, hosts: Sequence[WebHost], way_in: hooks.Entry) -> Balancer | None:
+    """After the hosts, so that on the way down it goes before them; nobody is led to it before it answers."""
+    gate = hooks.before_balancer_goes(way_in)
+    if not settings.row.balanced:
+        return None
+    args = BalancerArgs(
+        region=settings.region,
+        vpc_id=net.vpc_id,
+        tag=net.tag,
+        health_path=settings.app.health_path,
+        certificate_for=settings.domain if settings.tls else "",
+        before_delete=gate,
+        after=[host.ready for host in hosts],
     )
+    return Balancer("balancer", args)
 
 
-def _aws_vault(settings: Settings) -> BackupVault:
-    bucket = naming.bucket(pulumi.get_project(), pulumi.get_stack(), "aws", settings.bucket_suffix)
-    vault = dataclasses.asdict(settings.vault)
-    return BackupVault("aws", BackupVaultArgs(bucket=bucket, region=settings.aws_region, **vault))
-
-
-def _spaces_vault(settings: Settings) -> SpacesVault:
-    bucket = naming.bucket(pulumi.get_project(), pulumi.get_stack(), "spaces", settings.bucket_suffix)
-    args = SpacesVaultArgs(bucket=bucket, region=settings.spaces_region, noncurrent_days=settings.vault.noncurrent_days)
-    return SpacesVault("spaces", args)
-
-
-def _further(settings: Settings) -> list[Offsite]:
-    known = settings.destination_credentials
-    return [further(each.name, each.repository, known.get(each.name)) for each in settings.destinations]
-
-
-def _application(
-    host: WebHost, settings: Settings, public_host: pulumi.Input[str], scripts: Bundle, source: Bundle
-) -> Application:
-    row = settings.row
-    ladder = {
-        "WORKFLOW_CONCURRENCY": str(row.workflow_concurrency),
-        "NOTIFICATION_CONCURRENCY": str(row.notification_concurrency),
-        "IMAGE_TAG": "1",
-    }
-    environment = pulumi.Output.all(settings.app_secrets, public_host).apply(
-        lambda known: {**known[0], **ladder, "PUBLIC_HOST": known[1]}
-    )
-    args = ApplicationArgs(
-        host=host.access,
-        host_ready=host.ready,
-        scripts=scripts,
-        source=source,
-        compose_project=settings.app.project,
-        compose_file=settings.app.compose_file,
-        directory=APP_DIRECTORY,
-        environment=environment,
-    )
-    return Application(f"{host.name}-app", args)
-
-
-def _jobs(
+def _open(
     settings: Settings,
-    owner: WebHost,
-    application: Application,
-    scripts: Bundle,
-    offsite: Sequence[Offsite],
-) -> BackupJobsArgs:
-    app = settings.app
-    keep = {**dataclasses.asdict(settings.retention), **dataclasses.asdict(settings.thresholds)}
-    return BackupJobsArgs(
-        host=owner.access,
-        application_running=application.running,
-        scripts=scripts,
-        stack=pulumi.get_stack(),
-        owner=owner.name,
-        compose_project=app.project,
-        app_directory=APP_DIRECTORY,
-        app_env_file=APP_ENV_FILE,
-        media_volume=app.media_volume,
-        media_references=app.media_references,
-        database=DatabaseSource("container", app.database_service, app.database_user, app.databases),
-        keep=Keep(**keep, upload_limit_kib=settings.upload_limit_kib),
-        offsite=offsite,
-        alerts=settings.alerts,
-        passphrase=settings.backup_passphrase,
-        recovery_key=settings.recovery_key,
-    )
+    net: Network,
+    entry: Entry,
+    balancer: Balancer | None,
+    way_in: hooks.Entry,
+    ready: Sequence[pulumi.Resource],
+) -> list[pulumi.Output[str]]:
+    """Lead the world in. Up: the record to the balancer, then the web ports close to all others. Down: the reverse."""
+    leaving = entry.address
+    gate = hooks.before_ports_close(way_in, balancer.address if balancer else None, leaving)
+    ports = [] if balancer else [_web_ports(net, None, gate, [])]
+    records: list[Record] = []
+    if settings.dns_zone:
+        args = RecordArgs(
+            zone=settings.dns_zone,
+            domain=settings.domain,
+            address=balancer.address if balancer else entry.address,
+            before=hooks.before_record(way_in),
+            after=[*ready, *ports, *([balancer] if balancer else [])],
+        )
+        records = [Record("entry", args)]
+    if balancer:
+        ports = [_web_ports(net, balancer, gate, [*ready, *records, balancer])]
+    return [each.done for each in (*ports, *records)]
 
 
-def _project(settings: Settings, hosts: Sequence[WebHost], entry: Entry, spaces: SpacesVault | None) -> None:
-    members = [host.droplet.droplet_urn for host in hosts] + [entry.urn_in_project]
-    if spaces:
-        members.append(spaces.urn_in_project)
-    title = naming.project_title(pulumi.get_project(), pulumi.get_stack())
-    Project("project", ProjectArgs(title, f"{settings.app.project}, stack {pulumi.get_stack()}", members))
-
-
-def _host_output(host: WebHost, owner: WebHost) -> dict[str, Any]:
-    return {
-        "name": host.name,
-        "address": host.droplet.ipv4_address,
-        "privateAddress": host.droplet.ipv4_address_private,
-        "size": host.size,
-        "dropletId": host.droplet.id,
-        "backupOwner": host is owner,
-    }
-
-
-def _backup_output(settings: Settings, owner: WebHost, offsite: Sequence[Offsite]) -> dict[str, Any]:
-    vault = settings.vault
-    return {
-        "owner": owner.name,
-        "offsite": [
-            {"name": each.name, "bucket": each.bucket, "region": each.region, "repository": each.repository}
-            for each in offsite
-        ],
-        "retention": dataclasses.asdict(settings.retention),
-        "lock": {"mode": vault.lock_mode, "days": vault.lock_days} if settings.aws else None,
-    }
-
-
-def _cost(settings: Settings, hosts: Sequence[WebHost]) -> dict[str, Any]:
-    found = pricing.estimate([(host.name, host.size) for host in hosts], spaces=settings.spaces)
-    items = [dataclasses.asdict(item) for item in found.items]
-    return {"total": found.total, "items": items, "priceDate": found.price_date}
-
-
-def _notes(settings: Settings) -> list[str]:
-    notes = [BUCKETS_STAY]
-    if not settings.aws:
-        pulumi.warn(WITHOUT_AWS)
-        notes.append(WITHOUT_AWS)
-    else:
-        notes.append("AWS S3 is billed by what is stored and is not part of the estimate")
-    if settings.domain:
-        notes.append(f"point an A record of {settings.domain} at the entry's address")
-    return notes
+def _web_ports(
+    net: Network, balancer: Balancer | None, gate: pulumi.ResourceHook, after: Sequence[pulumi.Resource]
+) -> WebPorts:
+    return WebPorts("web-ports", WebPortsArgs(net.tag, balancer.id if balancer else None, gate, after))

@@ -1,8 +1,9 @@
 """Reads configuration values by type and notes every one that is missing, misshapen, unknown or unencrypted."""
 
+import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeGuard, TypeVar, cast, get_type_hints
 
@@ -19,6 +20,7 @@ _EMPTY: Final[dict[object, tuple[Any, str]]] = {
     str: ("", "a text"),
     int: (0, "a whole number"),
     tuple[str, ...]: ((), "a list of texts"),
+    Mapping[str, str]: ({}, "an object of texts"),
 }
 
 _SCALARS: Final[frozenset[object]] = frozenset({str, int})
@@ -64,8 +66,15 @@ class Reader:
             self._demand_encryption(key, made_by_init())
         return pulumi.Output.secret("") if value is None else value
 
+    def optional_secret(self, key: str, fix: str) -> pulumi.Output[str] | None:
+        """A secret that may be left empty; `fix` is the command that encrypts it."""
+        if not self._config.get(key):
+            return None
+        self._demand_encryption(key, fix)
+        return self._config.get_secret(key)
+
     def record(self, key: str, shape: type[_Shape]) -> _Shape:
-        """The object under `key` as the dataclass `shape`: every field there, of its type, and no other."""
+        """The object under `key` as the dataclass `shape`: every field there, of its type, unless it has a default."""
         return self._shaped(key, self._typed(key, dict, "an object", {}), shape)
 
     def records(self, key: str, shape: type[_Shape]) -> tuple[_Shape, ...]:
@@ -90,8 +99,9 @@ class Reader:
         hints = {camel(name): hint for name, hint in get_type_hints(shape).items()}
         for name in values.keys() - hints.keys():
             self._note(f"{key}.{name}", str(values[name]), "no such key", f"one of {', '.join(sorted(hints))}")
+        given = {name: hint for name, hint in hints.items() if name in values or name not in _optional(shape)}
         return shape(
-            **{snake(name): self._field(f"{key}.{name}", values.get(name), hint) for name, hint in hints.items()}
+            **{snake(name): self._field(f"{key}.{name}", values.get(name), hint) for name, hint in given.items()}
         )
 
     def _field(self, key: str, value: object, hint: object) -> object:
@@ -100,6 +110,8 @@ class Reader:
             self._note(key, "(missing)", f"required: {words}", "Pulumi.yaml shows a complete example")
         elif hint == tuple[str, ...] and _is_texts(value):
             return tuple(value)
+        elif hint == Mapping[str, str] and _is_text_mapping(value):
+            return dict(value)
         elif hint in _SCALARS and isinstance(value, type(empty)) and not isinstance(value, bool):
             return value
         else:
@@ -212,6 +224,17 @@ def camel(name: str) -> str:
 def snake(name: str) -> str:
     """The field of a key: the reverse of `camel`."""
     return re.sub(r"(?=[A-Z])", "_", name).lower()
+
+
+def _optional(shape: type[Any]) -> set[str]:
+    """Keys of the fields that have a default."""
+    missing = dataclasses.MISSING
+    fields = [each for each in dataclasses.fields(shape) if {each.default, each.default_factory} != {missing}]
+    return {camel(each.name) for each in fields}
+
+
+def _is_text_mapping(value: object) -> TypeGuard[dict[str, str]]:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in cast("dict[str, object]", value).values())
 
 
 def _is_texts(value: object) -> TypeGuard[list[str]]:

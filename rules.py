@@ -14,6 +14,7 @@ SPACES_REGIONS: Final = frozenset(
     {"ams3", "atl1", "blr1", "fra1", "lon1", "nyc3", "sfo2", "sfo3", "sgp1", "syd1", "tor1"}
 )
 DROPLET_REGIONS: Final = SPACES_REGIONS | {"nyc1", "nyc2", "ric1"}
+ROLES: Final = ("web", "broker")
 ENV_VALUE: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 """What a value in a host's env file may hold: bash, Compose and systemd parse these characters alike."""
 
@@ -83,8 +84,8 @@ def regions(droplets: str, spaces: str, aws: str) -> Iterator[Problem]:
 def sizes(values: Mapping[str, object]) -> Iterator[Problem]:
     """Only known roles are sized, with sizes that exist."""
     for role, size in values.items():
-        if role != "web":
-            yield Problem(f"sizes.{role}", str(size), "no host has this role", "the only role is 'web'")
+        if role not in ROLES:
+            yield Problem(f"sizes.{role}", str(size), "no host has this role", f"the roles are {', '.join(ROLES)}")
         elif size not in pricing.DROPLETS:
             known = ", ".join(sorted(pricing.DROPLETS))
             yield Problem(

@@ -14,10 +14,16 @@ import pulumi
 import alerts
 import compose
 import destinations
+import fixed
+import placement
+import pricing
 import rules
+import upper_rules
+from deployed import Deployed
 from phases import Row, Rung, row
 from reading import Reader, as_texts, camel, made_by_init
 from rules import Problem
+from sections import App, Database, Destination, Retention, Thresholds, Vault
 
 ROOT: Final = Path(__file__).resolve().parent
 
@@ -27,57 +33,6 @@ _LIMITS: Final[dict[str, dict[str, tuple[int, int]]]] = {
     # S3 moves nothing to STANDARD_IA in its first 30 days (Amazon S3 user guide, lifecycle transitions).
     "vault": {"lockDays": (1, 3650), "coldAfterDays": (30, 3650), "noncurrentDays": (1, 3650)},
 }
-
-
-@dataclass(frozen=True)
-class App:
-    """The Compose application: where its files are and what its parts are called."""
-
-    path: str
-    compose_file: str
-    project: str
-    secrets: tuple[str, ...]
-    health_path: str
-    database_service: str
-    database_user: str
-    databases: tuple[str, ...]
-    media_volume: str
-    media_references: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """When the backup's disk is too full: least free share in percent, largest local repository in GB."""
-
-    min_free_percent: int
-    max_repository_gb: int
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How many daily, weekly and monthly snapshots are kept, by count."""
-
-    daily: int
-    weekly: int
-    monthly: int
-
-
-@dataclass(frozen=True)
-class Vault:
-    """Object lock (mode and days), days until data moves to cold storage, days that overwritten versions are kept."""
-
-    lock_mode: str
-    lock_days: int
-    cold_after_days: int
-    noncurrent_days: int
-
-
-@dataclass(frozen=True)
-class Destination:
-    """A further off-site repository, by any of restic's addresses."""
-
-    name: str
-    repository: str
 
 
 @dataclass(frozen=True)
@@ -92,13 +47,19 @@ class Settings:
     spaces: bool
     ssh_from: tuple[str, ...]
     domain: str
+    dns_zone: str
     vpc_range: str
     sizes: Mapping[str, str]
+    web_hosts: int
+    database: Database
+    broker_url: pulumi.Output[str] | None
+    release: str
     app: App
     thresholds: Thresholds
     retention: Retention
     vault: Vault
     upload_limit_kib: int
+    max_stop_seconds: int
     destinations: tuple[Destination, ...]
     destination_credentials: Mapping[str, pulumi.Output[dict[str, str]]]
     alerts: pulumi.Output[dict[str, Any]] | None
@@ -121,6 +82,21 @@ class Settings:
         """Droplet size of the web hosts: the stack's own choice, else the ladder's."""
         return self.sizes.get("web", self.row.size)
 
+    @property
+    def broker_size(self) -> str:
+        """Droplet size of the broker's own host."""
+        return self.sizes.get("broker", pricing.SMALLEST)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the balancer ends HTTPS: a certificate needs a name in a zone of the provider's."""
+        return self.row.balanced and bool(self.dns_zone)
+
+    @property
+    def hosts(self) -> int:
+        """How many web hosts: one without a balancer, else the stack's own choice or the ladder's."""
+        return (self.web_hosts or self.row.hosts) if self.row.balanced else 1
+
 
 class SettingsError(pulumi.RunError):
     """The configuration has mistakes. A RunError, so that the engine prints the text and no traceback."""
@@ -138,8 +114,8 @@ class SettingsError(pulumi.RunError):
         super().__init__("\n".join(lines))
 
 
-def load(deployed: str | None) -> Settings:
-    """The configuration of the current stack, checked. `deployed` is the rung of the last completed update, if any.
+def load(deployed: Deployed) -> Settings:
+    """The configuration of the current stack, checked against what is deployed.
 
     Raises SettingsError with all mistakes.
     """
@@ -164,13 +140,19 @@ def _read(reader: Reader) -> Settings:
         spaces=reader.flag("spaces"),
         ssh_from=reader.texts("sshFrom"),
         domain=reader.text("domain"),
+        dns_zone=reader.text("dnsZone"),
         vpc_range=reader.text("vpcRange"),
         sizes=reader.mapping("sizes"),
+        web_hosts=reader.whole("webHosts"),
+        database=reader.record("database", Database),
+        broker_url=reader.optional_secret("brokerUrl", _set_secret("brokerUrl")),
+        release=reader.text("release"),
         app=reader.record("app", App),
         thresholds=reader.record("thresholds", Thresholds),
         retention=reader.record("retention", Retention),
         vault=reader.record("vault", Vault),
         upload_limit_kib=reader.whole("uploadLimitKib"),
+        max_stop_seconds=reader.whole("maxStopSeconds"),
         destinations=reader.records("destinations", Destination),
         destination_credentials={
             name: pulumi.Output.secret(known) for name, known in _credentials(reader).items() if known
@@ -215,29 +197,66 @@ def _set_secret(path: str) -> str:
     return f"pulumi config set --secret --path '{path}' --stack {pulumi.get_stack()}"
 
 
-def _problems(found: Settings, reader: Reader, deployed: str | None) -> Iterator[Problem]:
+def _problems(found: Settings, reader: Reader, deployed: Deployed) -> Iterator[Problem]:
     stack, app = pulumi.get_stack(), found.app
-    vaults = [name for name, wanted in (("aws", found.aws), ("spaces", found.spaces)) if wanted]
-    yield from rules.rung(reader.text("rung"), deployed)
+    yield from rules.rung(reader.text("rung"), deployed.rung)
     yield from rules.regions(found.region, found.spaces_region, found.aws_region)
     yield from rules.sizes(found.sizes)
     yield from rules.ssh_from(found.ssh_from)
     yield from rules.vpc_range(found.vpc_range)
     yield from rules.domain(found.domain)
-    yield from rules.numbers("", {"uploadLimitKib": found.upload_limit_kib}, {"uploadLimitKib": (0, 10_000_000)})
+    yield from upper_rules.zone(found.dns_zone, found.domain)
+    numbers = {"uploadLimitKib": found.upload_limit_kib, "maxStopSeconds": found.max_stop_seconds}
+    yield from rules.numbers("", numbers, {"uploadLimitKib": (0, 10_000_000), "maxStopSeconds": (5, 86_400)})
     for section, limits in _LIMITS.items():
         values = dataclasses.asdict(getattr(found, section))
         yield from rules.numbers(section, {camel(name): value for name, value in values.items()}, limits)
+    yield from _storage_problems(found, reader)
+    yield from alerts.problems(_alert_values(reader), stack)
+    yield from rules.public_key("sshPublicKey", found.ssh_public_key, stack)
+    yield from rules.public_key("hostPublicKey", found.host_public_key, stack)
+    yield from fixed.changed(deployed.fixed, fixed_values(found), stack)
+    yield from compose.names(app.project, app.database_user, app.databases, app.secrets, app.health_path)
+    yield from compose.media_references(app.media_references)
+    yield from compose.compose_file(ROOT / app.path, app.compose_file, app.database_service, app.media_volume)
+    yield from rules.env_secrets(app.secrets, _app_secrets(reader), stack)
+    yield from _outside_problems(found, reader, deployed)
+
+
+def _storage_problems(found: Settings, reader: Reader) -> Iterator[Problem]:
+    """The vault, the buckets of backups and media, and further destinations."""
+    stack = pulumi.get_stack()
+    vaults = [name for name, wanted in (("aws", found.aws), ("spaces", found.spaces)) if wanted]
     yield from rules.vault(found.vault.lock_mode, found.vault.lock_days, found.vault.noncurrent_days)
     yield from rules.buckets(pulumi.get_project(), stack, found.bucket_suffix, vaults)
     yield from rules.off_site([*vaults, *(each.name for each in found.destinations)])
     yield from destinations.destinations([(each.name, each.repository) for each in found.destinations])
     addresses = {each.name: each.repository for each in found.destinations}
     yield from destinations.credentials(addresses, _credentials(reader), stack)
-    yield from alerts.problems(_alert_values(reader), stack)
-    yield from rules.public_key("sshPublicKey", found.ssh_public_key, stack)
-    yield from rules.public_key("hostPublicKey", found.host_public_key, stack)
-    yield from compose.names(app.project, app.database_user, app.databases, app.secrets, app.health_path)
-    yield from compose.media_references(app.media_references)
-    yield from compose.compose_file(ROOT / app.path, app.compose_file, app.database_service, app.media_volume)
-    yield from rules.env_secrets(app.secrets, _app_secrets(reader), stack)
+
+
+def _outside_problems(found: Settings, reader: Reader, deployed: Deployed) -> Iterator[Problem]:
+    """What concerns the state outside the host, its hosts and its release."""
+    app, plan, address = found.app, found.database, reader.text("brokerUrl")
+    if found.row.outside:
+        text, services = compose.services(ROOT / app.path, app.compose_file)
+        yield from placement.problems(app, text, services, own_broker=not address)
+    pools = upper_rules.Pools(plan.pool_size, len(app.databases))
+    yield from upper_rules.database(plan.size, plan.standbys, pools, deployed.database_size)
+    yield from upper_rules.web_hosts(found.web_hosts, found.row)
+    yield from upper_rules.broker_address(address, pulumi.get_stack())
+    in_use = deployed.cluster if found.row.outside else ""
+    yield from upper_rules.release(found.release, in_use, pulumi.get_stack())
+
+
+def fixed_values(found: Settings) -> dict[str, str]:
+    """The values that a deployed stack cannot change, by key."""
+    return {
+        "region": found.region,
+        "spacesRegion": found.spaces_region,
+        "awsRegion": found.aws_region,
+        "vpcRange": found.vpc_range,
+        "bucketSuffix": found.bucket_suffix,
+        "sshPublicKey": found.ssh_public_key.strip(),
+        "hostPublicKey": found.host_public_key.strip(),
+    }

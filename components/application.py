@@ -1,7 +1,8 @@
 """The Compose application on one host."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -11,17 +12,36 @@ from components.bundle import Bundle
 
 
 @dataclass(frozen=True)
+class State:
+    """Where the state is to live after this run, `host` or `outside`, and what both sides are.
+
+    The installer moves it if it is on the other side. `sides` is a secret; without an outside only the host is in it.
+    """
+
+    placement: str
+    sides: pulumi.Output[Mapping[str, Any]]
+    minutes: int
+
+
+@dataclass(frozen=True)
 class ApplicationArgs:
-    """`environment` becomes the env file of the Compose project; all of it is treated as secret."""
+    """`environment` becomes the env file of the Compose project; all of it is treated as secret.
+
+    Without `state` nothing moves. `services` are the only ones to run here, all if empty. With `drain` the host is
+    taken out of the balancer while it changes.
+    """
 
     host: remote.Access
-    host_ready: pulumi.Resource
+    after: Sequence[pulumi.Resource]
     scripts: Bundle
     source: Bundle
     compose_project: str
     compose_file: str
     directory: str
     environment: pulumi.Output[Mapping[str, str]]
+    state: State | None = None
+    services: tuple[str, ...] = ()
+    drain: bool = False
 
 
 class Application(Component):
@@ -30,15 +50,31 @@ class Application(Component):
     def __init__(self, name: str, args: ApplicationArgs) -> None:
         super().__init__("application:Application", name)
         source = remote.copy(f"{name}-source", args.host, args.source, self)
-        stdin = {
-            "env": args.environment,
-            "project": args.compose_project,
-            "directory": args.directory,
-            "source": args.source.remote_folder,
-            "compose_file": args.compose_file,
-        }
-        install = remote.Task("install-app", [args.scripts, args.source], stdin, minutes=30)
+        install = remote.Task(
+            "install-app",
+            [args.scripts, args.source],
+            _stdin(args),
+            minutes=args.state.minutes if args.state else 30,
+        )
         self.running: pulumi.Resource = remote.run(
-            f"{name}-install", args.host, install, parent=self, after=[args.host_ready, source]
+            f"{name}-install", args.host, install, parent=self, after=[*args.after, source]
         )
         self.finish(project=args.compose_project)
+
+
+def _stdin(args: ApplicationArgs) -> dict[str, Any]:
+    """What the installer reads."""
+    found: dict[str, Any] = {
+        "env": args.environment,
+        "project": args.compose_project,
+        "directory": args.directory,
+        "source": args.source.remote_folder,
+        "compose_file": args.compose_file,
+    }
+    if args.state:
+        found |= {"placement": args.state.placement, "sides": args.state.sides}
+    if args.services:
+        found["services"] = list(args.services)
+    if args.drain:
+        found["drain"] = True
+    return found

@@ -9,19 +9,27 @@ import pulumi
 from components import remote
 from components.base import Component
 from components.bundle import Bundle
-from components.offsite import SECRETS_DIRECTORY, Offsite
+from components.offsite import SECRETS_DIRECTORY, Offsite, credentials
 
 ALERTS: Final = "alerts.json"
+DATABASE, DATABASE_CA, MEDIA = "database", "database-ca", "media"
 
 
 @dataclass(frozen=True)
 class DatabaseSource:
-    """PostgreSQL as the jobs reach it. `mode` is container, host or managed; `expected` must all be in every backup."""
+    """PostgreSQL in a container of the host; `expected` must all be in every backup, wherever the databases are."""
 
-    mode: str
     service: str
     user: str
     expected: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The state outside the host, as a move knows it: the managed database and the bucket of the media. Secrets."""
+
+    database: pulumi.Output[Mapping[str, Any]]
+    media: pulumi.Output[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,12 @@ class Keep:
 class BackupJobsArgs:
     """`owner` is the host's role name: it labels every snapshot and stays the same when the droplet is replaced.
 
-    `alerts` are the channels that hear of every job's end, or None for none.
+    `outside` is where databases and media are, or None while they are on the host. `alerts` are the channels that hear
+    of every job's end, or None for none.
     """
 
     host: remote.Access
-    application_running: pulumi.Resource
+    after: Sequence[pulumi.Resource]
     scripts: Bundle
     stack: str
     owner: str
@@ -54,6 +63,7 @@ class BackupJobsArgs:
     media_volume: str
     media_references: tuple[str, ...]
     database: DatabaseSource
+    outside: Outside | None
     keep: Keep
     offsite: Sequence[Offsite]
     alerts: pulumi.Output[Mapping[str, Any]] | None
@@ -68,7 +78,7 @@ class BackupJobs(Component):
         super().__init__("backup_jobs:BackupJobs", name)
         stdin = {"env": environment(args), "secrets": _secrets(args)}
         install = remote.Task("install", [args.scripts], stdin, minutes=30)
-        after = [args.application_running, *(each.guard for each in args.offsite if each.guard)]
+        after = [*args.after, *(each.guard for each in args.offsite if each.guard)]
         command = remote.run(f"{name}-install", args.host, install, parent=self, after=after)
         self.installed: pulumi.Output[str] = command.id
         self.finish(owner=args.owner)
@@ -83,7 +93,7 @@ def environment(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
         "TTS_COMPOSE_PROJECT": args.compose_project,
         "TTS_APP_DIR": args.app_directory,
         "TTS_APP_ENV": args.app_env_file,
-        "TTS_PG_MODE": args.database.mode,
+        "TTS_PG_MODE": "managed" if args.outside else "container",
         "TTS_PG_SERVICE": args.database.service,
         "TTS_PG_USER": args.database.user,
         "TTS_PG_EXPECTED": ",".join(args.database.expected),
@@ -100,6 +110,8 @@ def environment(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
         "TTS_MAX_REPOSITORY_GB": str(args.keep.max_repository_gb),
         "TTS_LIMIT_UPLOAD_KIB": str(args.keep.upload_limit_kib),
     }
+    if args.outside:
+        values |= _outside_environment(args.outside)
     if args.alerts:
         values["TTS_ALERTS_FILE"] = f"{SECRETS_DIRECTORY}/{ALERTS}"
     for each in args.offsite:
@@ -110,10 +122,41 @@ def environment(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
     return values
 
 
+def _outside_environment(outside: Outside) -> dict[str, pulumi.Input[str]]:
+    media = outside.media
+    return {
+        "TTS_PG_CREDENTIALS": f"{SECRETS_DIRECTORY}/{DATABASE}",
+        "TTS_MEDIA_BUCKET": media["bucket"],
+        "TTS_MEDIA_ENDPOINT": media["endpoint"],
+        "TTS_MEDIA_REGION": media["region"],
+        "TTS_MEDIA_CREDENTIALS": f"{SECRETS_DIRECTORY}/{MEDIA}",
+    }
+
+
+def _outside_secrets(outside: Outside) -> dict[str, pulumi.Input[str]]:
+    """Credentials and the database's CA; backups go past the pools, as the user that may read everything."""
+    database, media = outside.database, outside.media
+    return {
+        DATABASE: pulumi.Output.format(
+            "PGHOST={0}\nPGPORT={1}\nPGUSER={2}\nPGPASSWORD={3}\nPGDATABASE={4}\nPGSSLMODE=verify-full\nPGSSLROOTCERT={5}\n",
+            database["host"],
+            database["port"],
+            database["user"],
+            database["password"],
+            database["maintenance"],
+            f"{SECRETS_DIRECTORY}/{DATABASE_CA}",
+        ),
+        DATABASE_CA: database["ca"],
+        MEDIA: credentials(media["access_key"], media["secret_key"], media["region"]),
+    }
+
+
 def _secrets(args: BackupJobsArgs) -> pulumi.Output[dict[str, str]]:
     """The secret files by name. The recovery key is used by the installer and does not stay."""
     found: dict[str, pulumi.Input[str]] = {"backup-passphrase": args.passphrase, "recovery-key": args.recovery_key}
     found |= {_credentials_file(each): each.credentials for each in args.offsite if each.credentials}
+    if args.outside:
+        found |= _outside_secrets(args.outside)
     if args.alerts:
         found[ALERTS] = pulumi.Output.json_dumps(args.alerts)
     key_files = [each.files for each in args.offsite if each.files]

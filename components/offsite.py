@@ -32,7 +32,9 @@ class Offsite:
     files: pulumi.Output[dict[str, str]] | None = None
 
 
-def credentials(access_key: pulumi.Input[str], secret_key: pulumi.Input[str], region: str) -> pulumi.Output[str]:
+def credentials(
+    access_key: pulumi.Input[str], secret_key: pulumi.Input[str], region: pulumi.Input[str]
+) -> pulumi.Output[str]:
     """The env file's text for an S3 client."""
     text = pulumi.Output.format(
         "AWS_ACCESS_KEY_ID={0}\nAWS_SECRET_ACCESS_KEY={1}\nAWS_DEFAULT_REGION={2}\n", access_key, secret_key, region

@@ -1,88 +1,11 @@
-"""One web host: the droplet with its pinned host key, and the first script that makes it ready."""
+"""One web host: where the application answers."""
 
-from dataclasses import dataclass
-from typing import Final
-
-import pulumi
-import pulumi_digitalocean as digitalocean
-import yaml
-
-from components import remote
-from components.base import Component
-from components.bundle import Bundle
-
-IMAGE: Final = "ubuntu-24-04-x64"
-BACKUP_WEEKDAY: Final = "SUN"
-BACKUP_HOUR: Final = 8
-"""UTC. The API takes multiples of 4; 8 lies after the nightly jobs, so the image holds their result."""
+from components.host import Host, HostArgs
 
 
-@dataclass(frozen=True)
-class WebHostArgs:
-    """The host key pair is made before the host: it is handed over at first boot, and every connection checks it.
+class WebHost(Host):
+    """A droplet for the application. The first one owns the data on the lower rungs; the others hold none."""
 
-    `before_update` is asked before anything about the droplet changes in place; if it raises, nothing changes.
-    """
-
-    region: str
-    size: str
-    vpc_id: pulumi.Input[str]
-    tags: tuple[pulumi.Input[str], ...]
-    ssh_fingerprint: pulumi.Input[str]
-    ssh_private_key: pulumi.Output[str]
-    host_private_key: pulumi.Output[str]
-    host_public_key: str
-    scripts: Bundle
-    before_update: pulumi.ResourceHook
-
-
-class WebHost(Component):
-    """A droplet that is ready for the application. It keeps its URN on every rung: only `size` changes in a climb."""
-
-    def __init__(self, name: str, args: WebHostArgs) -> None:
-        super().__init__("web_host:WebHost", name)
-        self.name = name
-        self.size = args.size
-        self.droplet = self._droplet(name, args)
-        self.access = remote.access(self.droplet, args.ssh_private_key, args.host_public_key.strip())
-        scripts = remote.copy(f"{name}-scripts", self.access, args.scripts, self)
-        prepare = remote.Task("prepare", [args.scripts])
-        self.ready: pulumi.Resource = remote.run(f"{name}-prepare", self.access, prepare, parent=self, after=[scripts])
+    def __init__(self, name: str, args: HostArgs) -> None:
+        super().__init__("web_host:WebHost", name, args)
         self.finish(address=self.droplet.ipv4_address, droplet_id=self.droplet.id)
-
-    def _droplet(self, name: str, args: WebHostArgs) -> digitalocean.Droplet:
-        return digitalocean.Droplet(
-            name,
-            image=IMAGE,
-            region=args.region,
-            size=args.size,
-            resize_disk=False,  # a disk that grew once has no way back to a smaller size
-            vpc_uuid=args.vpc_id,
-            ssh_keys=[args.ssh_fingerprint],
-            tags=list(args.tags),
-            monitoring=True,
-            backups=True,
-            backup_policy=digitalocean.DropletBackupPolicyArgs(plan="weekly", weekday=BACKUP_WEEKDAY, hour=BACKUP_HOUR),
-            user_data=_user_data(args.host_private_key, args.host_public_key),
-            # Each of these replaces the droplet and its data; none is ever read back from the provider.
-            opts=self.stateful(
-                ignore_changes=["image", "ssh_keys", "user_data"],
-                hooks=pulumi.ResourceHookBinding(before_update=[args.before_update]),
-            ),
-        )
-
-
-def _user_data(private_key: pulumi.Output[str], public_key: str) -> pulumi.Output[str]:
-    return pulumi.Output.secret(private_key).apply(lambda key: cloud_config(key, public_key))
-
-
-def cloud_config(private_key: str, public_key: str) -> str:
-    """cloud-init's user-data: the host's own key pair and no other, root by key, no passwords."""
-    document = {
-        "ssh_deletekeys": True,
-        "ssh_keys": {"ed25519_private": private_key, "ed25519_public": public_key},
-        "ssh_pwauth": False,
-        "disable_root": False,
-        "locale": "C.UTF-8",
-    }
-    return "#cloud-config\n" + yaml.safe_dump(document, sort_keys=True, width=10_000)

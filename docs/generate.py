@@ -79,47 +79,102 @@ class Transition:
     back: str
 
 
-_RESIZE_DOWN = "the power cycle of the droplet, one or two minutes at the provider"
-_RESIZE_DATA = "none: disk, volumes and addresses stay; a snapshot and verified off-site backups exist before"
-TRANSITIONS = (
-    Transition(Rung.SINGLE, Rung.RESIZED, _RESIZE_DOWN, _RESIZE_DATA, "`rung: single`: the disk did not grow"),
-    Transition(Rung.RESIZED, Rung.SINGLE, _RESIZE_DOWN, _RESIZE_DATA, "`rung: resized`"),
+_CYCLE = "the power cycle of the droplet, one or two minutes at the provider"
+_STAYS = "none: disk, volumes and addresses stay; a snapshot and verified off-site backups exist before"
+_STOP = "the stop for the last copy, at most `maxStopSeconds` (60), else refused before it"
+_OUT = (
+    "databases copied while the application runs, stopped, copied again, every table's rows and hashes compared; files "
+    "likewise; queues drained; the volumes on the host stay until `tts release-old`"
 )
+_IN = (
+    "the same copy the other way, with the same comparisons; cluster, bucket and broker host stay until "
+    "`tts release-old`"
+)
+_NOTHING_MOVES = "none: the first host stays as it is, the others hold nothing"
+_UP = (
+    "none with `dnsZone`: the record moves once the balancer answers, the web ports close once old answers are over; "
+    "without a domain the address changes"
+)
+_DOWN = "none with `dnsZone`: the web ports open, the record goes back, the balancer goes once old answers are over"
+TRANSITIONS = (
+    Transition(Rung.SINGLE, Rung.RESIZED, _CYCLE, _STAYS, "`rung: single`: the disk did not grow"),
+    Transition(Rung.RESIZED, Rung.EXTERNALISED, _STOP, _OUT, "`rung: resized` moves what is new back too"),
+    Transition(Rung.EXTERNALISED, Rung.BALANCED, _UP, _NOTHING_MOVES, "`rung: externalised`"),
+    Transition(Rung.BALANCED, Rung.EXTERNALISED, _DOWN, _NOTHING_MOVES, "`rung: balanced`"),
+    Transition(Rung.EXTERNALISED, Rung.RESIZED, _STOP, _IN, "`rung: externalised`, into the same cluster"),
+    Transition(Rung.RESIZED, Rung.SINGLE, _CYCLE, _STAYS, "`rung: resized`"),
+)
+"""Every step, first all the way up, then all the way down."""
 
 
 def transitions() -> str:
     """The table of every step that this version can make: what changes, and what it costs in time and money."""
     head = "| Step | What changes | Downtime | Data path | Way back | USD a month, before | after |"
-    return "\n".join([head, "| --- | --- | --- | --- | --- | --- | --- |", *map(_transition, TRANSITIONS), ""])
+    steps = [each for each in TRANSITIONS if (each.start, each.goal) in neighbours()]
+    return "\n".join([head, "| --- | --- | --- | --- | --- | --- | --- |", *map(_transition, steps), ""])
 
 
 def _transition(step: Transition) -> str:
     before, after = row(step.start), row(step.goal)
     cells = (f"`{step.start}` → `{step.goal}`", _changes(before, after), step.downtime, step.data, step.back)
-    return f"| {' | '.join(cells)} | {_cost(before)} | {_cost(after)} |"
+    return f"| {' | '.join(cells)} | {cost(before)} | {cost(after)} |"
 
 
 def _changes(before: Row, after: Row) -> str:
-    workers = [
-        f"{name} workers {old} → {new}"
-        for name, old, new in (
-            ("workflow", before.workflow_concurrency, after.workflow_concurrency),
-            ("notification", before.notification_concurrency, after.notification_concurrency),
-        )
-        if old != new
-    ]
-    return ", ".join([f"`{before.size}` → `{after.size}`", *workers])
+    """Every column of the ladder's table in which the two differ, and the workers."""
+    pairs = (
+        ("`{}`", before.size, after.size),
+        ("{} hosts", before.hosts, after.hosts),
+        ("entry {}", _words(before.entry), _words(after.entry)),
+        ("database {}", _words(before.database), _words(after.database)),
+        ("media {}", _words(before.media), _words(after.media)),
+        ("broker {}", _words(before.broker), _words(after.broker)),
+        ("workflow workers {}", before.workflow_concurrency, after.workflow_concurrency),
+        ("notification workers {}", before.notification_concurrency, after.notification_concurrency),
+    )
+    return ", ".join(f"{form.format(old)} → {form.format(new).split()[-1]}" for form, old, new in pairs if old != new)
 
 
-def _cost(each: Row) -> str:
-    """Droplets with weekly backups and the second vault, as the stack `prod` has them."""
-    found = pricing.estimate([(f"web-{number}", each.size) for number in range(1, each.hosts + 1)], spaces=True)
+def _words(word: str) -> str:
+    return word.replace("_", "-")
+
+
+def bill(each: Row) -> pricing.Bill:
+    """What a rung is made of, with the defaults of Pulumi.yaml and the second vault, as the stack `prod` has them."""
+    defaults = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]["database"]["default"]
+    others = tuple((f"web-{number}", each.size) for number in range(2, each.hosts + 1))
+    return pricing.Bill(
+        imaged=(("web-1", each.size),),
+        plain=(*others, *((("broker", pricing.SMALLEST),) if each.outside else ())),
+        database=defaults["size"],
+        nodes=1 + defaults["standbys"] if each.outside else 0,
+        balancer=each.balanced,
+        spaces=True,
+    )
+
+
+def cost(each: Row) -> str:
+    """The estimate for a rung, with its date."""
+    found = pricing.estimate(bill(each))
     return f"{found.total:.2f} (prices of {found.price_date})"
+
+
+def guide() -> str:
+    """What the guide estimated for two hosts behind a balancer, and what exactly that costs at the present prices."""
+    smallest, plan = pricing.SMALLEST, next(iter(pricing.DATABASES))
+    same = pricing.Bill((), (("one", smallest), ("other", smallest)), plan, 1, balancer=True, spaces=True)
+    now, full = pricing.estimate(same), pricing.estimate(bill(row(Rung.BALANCED)))
+    return (
+        f"The guide estimates {pricing.GUIDE_BALANCED:.0f} dollars a month for `{Rung.BALANCED}`: two droplets of 12,\n"
+        f"one database node of 15, a balancer of 10, storage of 5. The same parts ({smallest}, {plan}) cost\n"
+        f"{now.total:.2f} at prices of {now.price_date}. What this program deploys by default costs {full.total:.2f}\n"
+        f"(prices of {full.price_date}): bigger droplets, two standbys, a host for the broker, weekly images.\n"
+    )
 
 
 def climb(page: str) -> str:
     """The page on climbing with the table as it is now."""
-    return _TABLE.sub(lambda _: transitions(), page)
+    return _TABLE.sub(lambda _: f"{transitions()}\n{guide()}", page)
 
 
 def neighbours() -> set[tuple[Rung, Rung]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from guards.droplets import PRODUCTION, Droplets
+from guards.entry import Passage, Probe, addresses
 from guards.errors import RefusedError
 from guards.resize import Resize, ResizeGuard, Shell, asked
 from ops.remote import Completed, Remote, connect
@@ -33,7 +34,7 @@ class Access:
     api_url: str | None
 
 
-def before_resize(name: str, access: Access, rung: str) -> pulumi.ResourceHook:
+def before_resize(name: str, access: Access, rung: str, *, holds_data: bool) -> pulumi.ResourceHook:
     """The hook for the updates of the droplet `name`; one that leaves the size alone is none of its business."""
 
     async def hook(args: pulumi.ResourceHookArgs) -> None:
@@ -41,17 +42,84 @@ def before_resize(name: str, access: Access, rung: str) -> pulumi.ResourceHook:
         if resize:
             key = await access.private_key.future()
             token = await access.api_token.future() if access.api_token else None
-            loop = asyncio.get_running_loop()
             guard = ResizeGuard(
                 provider=provider(access.api_url, token, os.environ),
                 connect=shell(str(key), access.host_key),
                 label=f"{pulumi.get_project()}-{pulumi.get_stack()}",
                 rung=rung,
-                say=lambda text: loop.call_soon_threadsafe(pulumi.log.info, text) and None,
+                say=_teller(),
+                holds_data=holds_data,
             )
             await asyncio.to_thread(guard.allow, resize)
 
     return pulumi.ResourceHook(f"resize-{name}", hook)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the world comes in: the domain, the lifetime of its record if the stack keeps it, and how it is asked."""
+
+    domain: str
+    ttl: int
+    path: str
+    tls: bool
+
+    def passage(self) -> Passage:
+        return Passage(self.domain, self.ttl, _teller())
+
+    async def healthy(self, address: str) -> None:
+        await asyncio.to_thread(self.passage().await_healthy, Probe(address, self.domain, self.path, self.tls))
+
+    async def left(self, address: str) -> None:
+        await asyncio.to_thread(self.passage().await_old_answers, address, addresses)
+
+
+def before_record(entry: Entry) -> pulumi.ResourceHook:
+    """The hook for the domain's record: it leads only to an address that answers."""
+
+    async def hook(args: pulumi.ResourceHookArgs) -> None:
+        wanted = str((args.new_inputs or {})["value"])
+        if (args.old_inputs or {}).get("value") != wanted:
+            await entry.healthy(wanted)
+
+    return pulumi.ResourceHook("entry-record", hook)
+
+
+def before_ports_close(
+    entry: Entry, balancer: pulumi.Output[str] | None, leaving: pulumi.Output[str]
+) -> pulumi.ResourceHook:
+    """The hook for the firewall of the web ports: they close to the world once it comes by the balancer."""
+
+    async def hook(args: pulumi.ResourceHookArgs) -> None:
+        if balancer and _world(args.old_inputs or {}) and not _world(args.new_inputs or {}):
+            await entry.healthy(str(await balancer.future()))
+            await entry.left(str(await leaving.future()))
+
+    return pulumi.ResourceHook("web-ports", hook)
+
+
+def before_balancer_goes(entry: Entry) -> pulumi.ResourceHook:
+    """The hook for the balancer's removal, which the engine finds by its name on the rung that has none any more."""
+
+    async def hook(args: pulumi.ResourceHookArgs) -> None:
+        await entry.left(str((args.old_outputs or {}).get("ip", "")))
+
+    return pulumi.ResourceHook("balancer-goes", hook)
+
+
+def _world(firewall: Mapping[str, Any]) -> bool:
+    """Whether a firewall's inputs let addresses in, and not only a balancer."""
+    return any(rule.get("sourceAddresses") for rule in firewall.get("inboundRules", ()))
+
+
+def _teller() -> Callable[[str], None]:
+    """Tells the person who runs the engine; may be called from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def tell(text: str) -> None:
+        loop.call_soon_threadsafe(pulumi.log.info, text)
+
+    return tell
 
 
 def provider(url: str | None, token: str | None, environment: Mapping[str, str]) -> Droplets:

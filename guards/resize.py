@@ -60,13 +60,17 @@ class Provider(Protocol):
 
 @dataclass(frozen=True)
 class ResizeGuard:
-    """`label` begins the snapshot's name: project, stack. `say` tells the person what is going on."""
+    """`label` begins the snapshot's name: project, stack. `say` tells the person what is going on.
+
+    A host without data of its own (`holds_data` false) is stopped cleanly, and needs neither backup nor snapshot.
+    """
 
     provider: Provider
     connect: Callable[[Resize], AbstractContextManager[Shell]]
     label: str
     rung: str
     say: Callable[[str], None]
+    holds_data: bool = True
     pause: float = 3
 
     def allow(self, resize: Resize) -> None:
@@ -85,10 +89,11 @@ class ResizeGuard:
 
     def _prove_and_stop(self, resize: Resize, shell: Shell) -> None:
         _do(shell, ["tts-quiesce", "--end"], minutes=15)
-        self._demand_backup(resize, shell)
-        name = f"{self.label}-{resize.host}-before-{self.rung}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        self.say(f"{resize.host}: taking the snapshot {name}")
-        self.provider.act(resize.droplet, 60, type="snapshot", name=name)
+        if self.holds_data:
+            self._demand_backup(resize, shell)
+            name = f"{self.label}-{resize.host}-before-{self.rung}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+            self.say(f"{resize.host}: taking the snapshot {name}")
+            self.provider.act(resize.droplet, 60, type="snapshot", name=name)
         self.say(f"{resize.host}: stopping the application for the resize to {resize.after}")
         _do(shell, ["tts-quiesce", "--for", str(STOPPED_MINUTES)], minutes=30)
 

@@ -47,7 +47,10 @@ def test_each_service_waits_for_health_and_not_for_a_start(name: str) -> None:
 
 
 def test_only_nginx_is_reachable_from_outside() -> None:
-    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {"nginx": ["80:80"]}
+    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
+        "nginx": ["80:80"],
+        "rabbitmq": ["${RABBITMQ_LISTEN:-127.0.0.1:}:5672"],
+    }
     assert not [name for name, service in SERVICES.items() if "network_mode" in service or "privileged" in service]
 
 

@@ -2,10 +2,13 @@
 
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from phases import Rung
+from tests.graph import climbs
 from tests.graph.engine import Graph, run
 from tests.unit.config import StackConfig, stack_config, write_app
 
@@ -18,6 +21,12 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _scratch_folder(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TTS_LOCAL_DIR", str(scratch / "local"))
+
+
+@pytest.fixture(autouse=True)
+def _further_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph of a rung is looked at before anybody may deploy it."""
+    monkeypatch.setattr("phases.built", lambda: tuple(each for each in Rung if each is not Rung.CLUSTER))
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +45,22 @@ def graph(sound: StackConfig, scratch: Path) -> Graph:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TTS_LOCAL_DIR", str(scratch / "local"))
         return run(sound)
+
+
+@pytest.fixture(scope="session")
+def climb(sound: StackConfig, scratch: Path) -> dict[str, Graph]:
+    """The graphs of a stack with a zone on every rung, each as it is after a step from the rung below."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TTS_LOCAL_DIR", str(scratch / "local"))
+        patch.setattr("phases.built", lambda: climbs.CHAIN)
+        first = {"single": climbs.on(sound, "single", **climbs.ZONE)}
+        steps = pairwise(climbs.CHAIN)
+        return first | {high: climbs.on(sound, high, climbs.before(low), **climbs.ZONE) for low, high in steps}
+
+
+@pytest.fixture
+def balanced(climb: dict[str, Graph]) -> Graph:
+    return climb["balanced"]
 
 
 @pytest.fixture(scope="session", params=[{}, {"aws": False}, {"spaces": False}], ids=["both", "no aws", "no spaces"])

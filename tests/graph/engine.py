@@ -23,6 +23,7 @@ from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key  # pyright:
 from tests.unit.config import ROOT, StackConfig
 
 STACK_TYPE = "pulumi:pulumi:Stack"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n"
 REMOTE = ("command:remote:Command", "command:remote:CopyToRemote")
 
 
@@ -43,12 +44,13 @@ class Registered:
 
 @dataclass
 class Graph:
-    """What a run of the program declared."""
+    """What a run of the program declared. `told` are the stack's outputs each time that it told of some."""
 
     resources: list[Registered] = field(default_factory=list[Registered])
     finished: set[str] = field(default_factory=set[str])
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     secret_outputs: frozenset[str] = frozenset()
+    told: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict[str, pulumi.ResourceHook])
 
     def of(self, *types: str) -> list[Registered]:
@@ -63,16 +65,17 @@ class Graph:
 class Cloud(Mocks):
     """Answers with the outputs that providers compute."""
 
-    def __init__(self, deployed: str | None) -> None:
+    def __init__(self, deployed: dict[str, Any]) -> None:
         self.deployed = deployed
 
-    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], None]:
+    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
+        if args.token == "digitalocean:index/getDatabaseCa:getDatabaseCa":
+            return {**args.args, "id": "ca", "certificate": CERTIFICATE}, []
         raise AssertionError(f"the program calls {args.token}: nothing was planned to be looked up")
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[Any, Any]]:
         if args.typ == "pulumi:pulumi:StackReference":
-            outputs = {"rung": self.deployed} if self.deployed else {}
-            return args.name, {**args.inputs, "outputs": outputs, "secretOutputNames": []}
+            return args.name, {**args.inputs, "outputs": self.deployed, "secretOutputNames": []}
         if args.typ in REMOTE and not unwrap(args.inputs)[0].get("connection", {}).get("host"):
             raise AssertionError(f"{args.name} has no host to connect to")
         kind = args.typ.rpartition(":")[2]
@@ -81,7 +84,7 @@ class Cloud(Mocks):
 
 
 def _droplet(args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-    number = args.name.rpartition("-")[2]
+    number = args.name.rpartition("-")[2].replace("broker", "90")
     return f"10{number}", {
         "ipv4Address": f"203.0.113.{number}",
         "ipv4AddressPrivate": f"10.20.0.{number}",
@@ -99,6 +102,24 @@ _COMPUTED: dict[str, Callable[[MockResourceArgs], tuple[str, dict[str, Any]]]] =
         "203.0.113.200",
         {"ipAddress": "203.0.113.200", "reservedIpUrn": "do:reservedip:203.0.113.200"},
     ),
+    "DatabaseCluster": lambda args: (
+        "c1u5t3r",
+        {
+            "name": "db-0a1b2c3",
+            "privateHost": "private-db.example.org",
+            "port": 25060,
+            "user": "doadmin",
+            "password": "secret-of-db",
+            "clusterUrn": "do:dbaas:c1u5t3r",
+        },
+    ),
+    "DatabaseUser": lambda args: (args.name, {"password": f"secret-of-{args.name}"}),
+    "DatabaseConnectionPool": lambda args: (
+        args.name,
+        {"privateHost": "private-db.example.org", "port": 25061, "password": f"secret-of-{args.name}"},
+    ),
+    "LoadBalancer": lambda args: ("lb1", {"ip": "203.0.113.250", "loadBalancerUrn": "do:loadbalancer:lb1"}),
+    "Certificate": lambda args: ("cert-0a1b2c3", {"name": "cert-0a1b2c3"}),
     "SshKey": lambda args: ("7", {"fingerprint": "aa:bb"}),
     "SpacesBucket": lambda args: (args.inputs["name"], {"bucketUrn": f"do:space:{args.inputs['name']}"}),
     "SpacesKey": lambda args: (_key_id(args), {"accessKey": _key_id(args), "secretKey": f"secret-of-{args.name}"}),
@@ -129,6 +150,7 @@ class RecordingMonitor(MockMonitor):
         self.graph.finished.add(request.urn)
         if f"::{STACK_TYPE}::" in request.urn:
             self.graph.outputs, self.graph.secret_outputs = unwrap(json_format.MessageToDict(request.outputs))
+            self.graph.told.append(self.graph.outputs)
         return super().RegisterResourceOutputs(request)
 
     def _record(self, request: Any) -> Registered:
@@ -140,7 +162,9 @@ class RecordingMonitor(MockMonitor):
             "deleted_with": request.deletedWith,
             "delete_before_replace": request.deleteBeforeReplace,
             "additional_secret_outputs": set(request.additionalSecretOutputs),
+            "before_create": list(request.hooks.before_create),
             "before_update": list(request.hooks.before_update),
+            "before_delete": list(request.hooks.before_delete),
         }
         urn = self.make_urn(request.parent, request.type, request.name)
         return Registered(
@@ -188,11 +212,15 @@ def run(
     config: StackConfig,
     *,
     stack: str = "prod",
-    deployed: str | None = None,
+    deployed: str | dict[str, Any] | None = None,
     program: Callable[[], None] | None = None,
 ) -> Graph:
-    """Run the program (`__main__.py` unless given) with `config` and return what it declared. Raises what it raises."""
-    monitor = RecordingMonitor(Cloud(deployed))
+    """Run the program (`__main__.py` unless given) with `config` and return what it declared. Raises what it raises.
+
+    `deployed` are the outputs of the last completed update; a text stands for the rung alone.
+    """
+    before = {"rung": deployed} if isinstance(deployed, str) else deployed or {}
+    monitor = RecordingMonitor(Cloud(before))
 
     def inside() -> None:
         config.install()

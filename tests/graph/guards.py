@@ -1,6 +1,7 @@
 """What must hold for every graph that the program declares. Each guard returns its findings, worded for a person."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,10 @@ import naming
 from components.vault_policies import NEVER, UNDOING
 from tests.graph.engine import REMOTE, Graph, Registered, texts
 
-STATEFUL = ("Droplet", "ReservedIp", "Vpc", "Bucket", "SpacesBucket", "DatabaseCluster", "Volume")
+DATABASE_PARTS = ("DatabaseCluster", "DatabaseDb", "DatabaseUser", "DatabaseFirewall")
+STATEFUL = ("Droplet", "ReservedIp", "Vpc", "Bucket", "SpacesBucket", "Volume", *DATABASE_PARTS)
+STATELESS_HOST = re.compile(r"web-(?!1$)\d+")
+"""Web hosts that hold nothing: all but the first."""
 BUCKET_PROTECTION = (
     "BucketVersioning",
     "BucketServerSideEncryptionConfiguration",
@@ -33,7 +37,8 @@ def unfinished(graph: Graph) -> list[str]:
 
 def unprotected(graph: Graph) -> list[str]:
     """Resources with state that the engine would delete or replace."""
-    return [each.urn for each in graph.of(*STATEFUL, *BUCKET_PROTECTION) if not each.options["protect"]]
+    kept = [each for each in graph.of(*STATEFUL, *BUCKET_PROTECTION) if not STATELESS_HOST.fullmatch(each.name)]
+    return [each.urn for each in kept if not each.options["protect"]]
 
 
 def destroyed_with_the_stack(graph: Graph) -> list[str]:
@@ -91,6 +96,30 @@ def _covers_ssh(rule: dict[str, Any]) -> bool:
         return rule["protocol"] == "tcp"
     low, _, high = ports.partition("-")
     return int(low) <= 22 <= int(high or low)
+
+
+def open_to_the_world(graph: Graph) -> set[tuple[str, str]]:
+    """What the whole world may reach, as tag and port."""
+    return {
+        (tag, rule["portRange"])
+        for wall in graph.of("Firewall")
+        for rule in wall.inputs.get("inboundRules", [])
+        if WORLD & set(rule.get("sourceAddresses", []))
+        for tag in wall.inputs["tags"]
+    }
+
+
+def open_databases(graph: Graph) -> list[str]:
+    """Clusters outside the VPC, without exactly one firewall, or with one that lets in more than tags."""
+    found: list[str] = []
+    for cluster in graph.of("DatabaseCluster"):
+        walls = graph.of("DatabaseFirewall")
+        narrow = [each for each in walls if all(rule["type"] == "tag" for rule in each.inputs["rules"])]
+        if len(walls) != 1 or narrow != walls or not walls[0].inputs["rules"]:
+            found.append(f"{cluster.urn}: one firewall, by tag")
+        if not cluster.inputs.get("privateNetworkUuid") or not cluster.inputs.get("version"):
+            found.append(f"{cluster.urn}: VPC and version at creation")
+    return found
 
 
 def unwalled_droplets(graph: Graph) -> list[str]:
@@ -255,6 +284,7 @@ GUARDS = (
     unguarded_resizes,
     open_ssh,
     unwalled_droplets,
+    open_databases,
     expiring_backups,
     weak_buckets,
     powerful_credentials,

@@ -72,6 +72,8 @@ def spaces_grant(permission: str) -> list[dict[str, str]]:
     return [{"bucket": "b", "permission": permission}]
 
 
+NOT_RETAINED = {"retain_on_delete": False}
+ANYBODY = [{"type": "ip_addr", "value": "0.0.0.0/0"}]
 BROKEN: list[tuple[Callable[[Graph], list[str]], str, Mutation]] = [
     (guards.unprotected, "a droplet without protection", change("Droplet", options={"protect": False})),
     (guards.unprotected, "a bucket without protection", change("Bucket", options={"protect": False})),
@@ -194,6 +196,35 @@ BROKEN: list[tuple[Callable[[Graph], list[str]], str, Mutation]] = [
 ]
 
 
+UPPER: list[tuple[Callable[[Graph], list[str]], str, Mutation]] = [
+    (guards.unprotected, "a cluster without protection", change("DatabaseCluster", options={"protect": False})),
+    (guards.unprotected, "a database without protection", change("DatabaseDb", options={"protect": False})),
+    (guards.unprotected, "a broker without protection", change("Droplet", named="broker", options={"protect": False})),
+    (guards.unprotected, "a first host without", change("Droplet", named="web-1", options={"protect": False})),
+    (guards.destroyed_with_the_stack, "media", change("SpacesBucket", named="media", options=NOT_RETAINED)),
+    (guards.open_databases, "a database for the world", without("DatabaseFirewall")),
+    (guards.open_databases, "a database for an address", change("DatabaseFirewall", rules=ANYBODY)),
+    (guards.open_databases, "a database for nobody, which is all", change("DatabaseFirewall", rules=[])),
+    (guards.open_databases, "a database outside the VPC", change("DatabaseCluster", privateNetworkUuid=None)),
+    (guards.open_databases, "a database of any version", change("DatabaseCluster", version=None)),
+    (guards.weak_buckets, "public media", change("SpacesBucket", named="media", acl="public-read")),
+    (guards.unwalled_droplets, "a broker outside its firewall", change("Droplet", named="broker", tags=["x"])),
+]
+
+
+@pytest.mark.parametrize(("guard", "mutation"), [(guard, made) for guard, _, made in UPPER], ids=[b[1] for b in UPPER])
+def test_a_guard_sees_what_it_guards_against_further_up(
+    guard: Callable[[Graph], list[str]], mutation: Mutation, balanced: Graph
+) -> None:
+    assert guard(balanced) == []
+    assert guard(mutation(balanced)) != []
+
+
+def test_ports_that_are_open_to_the_world_are_seen(balanced: Graph) -> None:
+    opened = change("Firewall", named="web-ports", inboundRules=[{"portRange": "80", "sourceAddresses": ["::/0"]}])
+    assert guards.open_to_the_world(opened(balanced)) == {("tts-prod-web", "80")}
+
+
 @pytest.mark.parametrize(
     ("guard", "mutation"), [(guard, made) for guard, _, made in BROKEN], ids=[b[1] for b in BROKEN]
 )
@@ -217,7 +248,7 @@ def test_ssh_for_the_world_is_seen(rule: dict[str, Any], graph: Graph) -> None:
 
 
 def test_every_guard_is_broken_on_purpose_somewhere() -> None:
-    here = {guard.__name__ for guard, _, _ in BROKEN} | {"orphans", "unfinished", "open_ssh"}
+    here = {guard.__name__ for guard, _, _ in (*BROKEN, *UPPER)} | {"orphans", "unfinished", "open_ssh"}
     assert {guard.__name__ for guard in guards.GUARDS} == here
 
 
@@ -309,4 +340,4 @@ def test_the_monitor_follows_the_engines_urn_rule(config: StackConfig) -> None:
 
 def test_no_invoke_passes_unplanned() -> None:
     with pytest.raises(AssertionError, match="nothing was planned"):
-        Cloud(None).call(type("Call", (), {"token": "digitalocean:index/getImages:getImages"})())  # pyright: ignore[reportArgumentType]
+        Cloud({}).call(type("Call", (), {"token": "digitalocean:index/getImages:getImages"})())  # pyright: ignore[reportArgumentType]

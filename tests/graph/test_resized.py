@@ -9,6 +9,7 @@ import pulumi
 import pytest
 
 from components import web_host
+from components.host import HostArgs
 from guards.errors import RefusedError
 from settings import SettingsError
 from tests.graph import guards
@@ -37,7 +38,7 @@ def test_a_role_that_is_named_after_its_rung_is_caught(config: StackConfig, monk
     """The design that must not be: what holds the data is called otherwise on each rung."""
     made = web_host.WebHost.__init__
 
-    def named_after_its_size(self: web_host.WebHost, name: str, args: web_host.WebHostArgs) -> None:
+    def named_after_its_size(self: web_host.WebHost, name: str, args: HostArgs) -> None:
         made(self, f"{args.size}-{name}", args)
 
     monkeypatch.setattr(web_host.WebHost, "__init__", named_after_its_size)
@@ -67,11 +68,9 @@ def test_the_application_is_installed_after_the_droplet_has_its_size(resized: Gr
 
 
 def test_a_rung_that_is_not_built_is_refused_from_here(config: StackConfig) -> None:
-    config.values["rung"] = "externalised"
-    with pytest.raises(
-        SettingsError, match="rung 'externalised' is not there yet: this version builds single, resized"
-    ):
-        run(config, deployed="resized")
+    config.values["rung"] = "cluster"
+    with pytest.raises(SettingsError, match="rung 'cluster' is not there yet: this version builds single, resized"):
+        run(config, deployed="balanced")
 
 
 def _args(droplet: str = "101", **new: Any) -> pulumi.ResourceHookArgs:

@@ -57,8 +57,8 @@ def test_the_droplet_is_kept_resizable_and_backed_up(graph: Graph) -> None:
 
 
 def test_only_web_ports_and_configured_ssh_are_open(variant: Callable[..., Graph]) -> None:
-    (wall,) = variant(sshFrom=["198.51.100.7/32", "2001:db8::/48"]).of("Firewall")
-    rules = {rule["portRange"]: rule["sourceAddresses"] for rule in wall.inputs["inboundRules"]}
+    walls = variant(sshFrom=["198.51.100.7/32", "2001:db8::/48"]).of("Firewall")
+    rules = {rule["portRange"]: rule["sourceAddresses"] for wall in walls for rule in wall.inputs["inboundRules"]}
     assert rules == {
         "80": ["0.0.0.0/0", "::/0"],
         "443": ["0.0.0.0/0", "::/0"],
@@ -220,10 +220,15 @@ def test_the_outputs_are_those_that_tts_reads(graph: Graph) -> None:
     outputs: dict[str, Any] = graph.outputs
     assert outputs["rung"] == "single"
     assert outputs["url"] == "http://203.0.113.200/"
-    assert outputs["entry"] == {"kind": "reserved_ip", "address": "203.0.113.200"}
+    assert outputs["entry"] == {
+        "kind": "reserved_ip",
+        "address": "203.0.113.200",
+        "reservedIp": "203.0.113.200",
+    }
     assert outputs["hosts"] == [
         {
             "name": "web-1",
+            "role": "web",
             "address": "203.0.113.1",
             "privateAddress": "10.20.0.1",
             "size": "s-2vcpu-2gb",

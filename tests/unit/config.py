@@ -14,15 +14,30 @@ from pulumi.runtime import configure, set_all_config
 from pulumi.runtime.mocks import MockSettings
 from pulumi.runtime.settings import SETTINGS
 
+from deployed import Deployed
 from rules import Problem
 from settings import Settings, SettingsError, load
 
 ROOT = Path(__file__).resolve().parents[2]
+OPTIONAL_SECRETS = ("brokerUrl",)
 SECRET_TEXTS = ("sshPrivateKey", "hostPrivateKey", "backupPassphrase", "recoveryKey")
 SECRET_OBJECTS = ("appSecrets", "destinationCredentials", "alerts")
 SERVICE: dict[str, Any] = {"image": "x", "healthcheck": {"test": ["CMD", "true"]}}
+VARIABLES = (
+    *(f"{name}_DATABASE_URL" for name in ("AUTH", "TICKET", "WORKFLOW", "MESSAGING", "NOTIFICATION")),
+    *(f"MEDIA_{name}" for name in ("BUCKET", "ENDPOINT_URL", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")),
+    *("DATABASE_CA_FILE", "BROKER_URL", "RUN_MIGRATIONS", "POSTGRES_SCALE", "RABBITMQ_SCALE"),
+)
 COMPOSE: dict[str, Any] = {
-    "services": {"postgres": SERVICE, "ticket-service": SERVICE},
+    "services": {
+        "postgres": SERVICE,
+        "rabbitmq": {
+            **SERVICE,
+            "ports": ["${RABBITMQ_LISTEN:-127.0.0.1:}:5672"],
+            "environment": {"PASSWORD": "${RABBITMQ_PASSWORD:?}"},
+        },
+        "ticket-service": {**SERVICE, "environment": {name: f"${{{name}:-}}" for name in VARIABLES}},
+    },
     "volumes": {"media_files": None},
 }
 
@@ -32,7 +47,7 @@ class StackConfig:
     """Values by key, and the keys whose values are encrypted in the stack file."""
 
     values: dict[str, Any]
-    encrypted: set[str] = field(default_factory=lambda: {*SECRET_TEXTS, *SECRET_OBJECTS})
+    encrypted: set[str] = field(default_factory=lambda: {*SECRET_TEXTS, *SECRET_OBJECTS, *OPTIONAL_SECRETS})
 
     def install(self) -> None:
         """Make it the configuration of the current process, as the engine would."""
@@ -82,11 +97,11 @@ def stack_config(stack: str, app: Path) -> StackConfig:
     return StackConfig(values)
 
 
-def load_settings(config: StackConfig, *, stack: str = "prod", deployed: str | None = None) -> Settings:
+def load_settings(config: StackConfig, *, stack: str = "prod", deployed: str | Deployed | None = None) -> Settings:
     """`settings.load` as the program calls it, in a stack of this name. Raises SettingsError."""
 
     async def inside() -> Settings:
-        found = load(deployed)
+        found = load(deployed if isinstance(deployed, Deployed) else Deployed(deployed))
         await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
         return found
 
@@ -101,7 +116,7 @@ def load_settings(config: StackConfig, *, stack: str = "prod", deployed: str | N
     return contextvars.copy_context().run(alone)
 
 
-def problems(config: StackConfig, *, stack: str = "prod", deployed: str | None = None) -> dict[str, Problem]:
+def problems(config: StackConfig, *, stack: str = "prod", deployed: str | Deployed | None = None) -> dict[str, Problem]:
     """The mistakes that `settings.load` reports, by key."""
     try:
         load_settings(config, stack=stack, deployed=deployed)

@@ -6,10 +6,10 @@ from pathlib import Path
 import yaml
 
 from components.bundle import Bundle
+from components.host import cloud_config
 from components.offsite import env_text, key_files
 from components.remote import Task
 from components.vault_policies import NEVER, UNDOING, append_only, audit, maintenance
-from components.web_host import cloud_config
 
 
 def test_user_data_is_cloud_config_with_the_hosts_own_keys_and_nothing_else_secret() -> None:

@@ -31,27 +31,40 @@ def test_repositories_have_the_addresses_that_restic_takes() -> None:
 
 
 def test_every_price_has_a_source_and_a_date() -> None:
-    for price in (*pricing.DROPLETS.values(), pricing.SPACES):
+    plans = [plan.price for plan in pricing.DATABASES.values()]
+    for price in (*pricing.DROPLETS.values(), *plans, pricing.BALANCER, pricing.SPACES):
         assert price.usd > 0
         assert price.source
         assert price.date[:2] == "20"
 
 
 def test_the_estimate_adds_droplet_backups_and_spaces_and_dates_itself_by_the_oldest_price() -> None:
-    found = pricing.estimate([("web-1", "s-2vcpu-4gb")], spaces=True)
+    found = pricing.estimate(pricing.Bill(imaged=(("web-1", "s-2vcpu-4gb"),), spaces=True))
     assert [(item.item, item.usd) for item in found.items] == [
         ("droplet web-1 (s-2vcpu-4gb)", 24.0),
         ("weekly backups of web-1", 4.8),
-        ("Spaces (second off-site copy)", 5.0),
+        ("Spaces, one base for all buckets", 5.0),
     ]
     assert found.total == 33.8
     assert found.price_date == "2026-09-07"
 
 
+def test_everything_that_the_upper_rungs_add_is_in_the_estimate() -> None:
+    bill = pricing.Bill(
+        imaged=(("web-1", "s-4vcpu-8gb"),),
+        plain=(("web-2", "s-4vcpu-8gb"), ("broker", "s-1vcpu-2gb")),
+        database="db-s-1vcpu-2gb",
+        nodes=3,
+        balancer=True,
+        spaces=True,
+    )
+    assert pricing.estimate(bill).total == 48 * 1.2 + 48 + 12 + 3 * 30.45 + 12 + 5
+
+
 def test_without_spaces_the_estimate_has_no_spaces() -> None:
-    assert pricing.estimate([("web-1", "s-2vcpu-4gb")], spaces=False).total == 28.8
+    assert pricing.estimate(pricing.Bill(imaged=(("web-1", "s-2vcpu-4gb"),))).total == 28.8
 
 
 def test_a_size_without_a_price_is_an_error() -> None:
     with pytest.raises(KeyError):
-        pricing.estimate([("web-1", "s-9vcpu")], spaces=False)
+        pricing.estimate(pricing.Bill(imaged=(("web-1", "s-9vcpu"),)))
