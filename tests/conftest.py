@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIERS = ("unit", "docker", "e2e", "rehearsal")  # the order in which they run: what fails fast fails first
-# Beside a developer's own cloud in 198.18.0.0/24; both of RFC 2544. The variables make room for a second run.
-SECOND_SUBNET = os.environ.get("TTS_TEST_SUBNET", "198.19.0.0/24")
-SECOND_VPC_RANGE = os.environ.get("TTS_TEST_VPC_RANGE", "10.90.0.0/20")
 
 
 def tier(item: pytest.Item) -> int:
@@ -53,6 +51,33 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         )
 
 
+_HELD: list[socket.socket] = []
+_DEFAULTS = (IPv4Network("198.18.0.0/24"), IPv4Network("10.20.0.0/20"))  # a developer's own cloud may come up any time
+
+
+def free_range(among: str, prefix: int = 24) -> IPv4Network:
+    """Give a part of a range that nothing on this machine uses, and that is ours as long as this process lives.
+
+    Other runs of the tests choose at the same time: who can bind the abstract socket with the range's name has it.
+    """
+    from localcloud.engine import used_by_machine  # noqa: PLC0415 the conftest alone needs nothing but pytest
+
+    every = list(IPv4Network(among).subnets(new_prefix=prefix))
+    start = os.getpid() % len(every)
+    for one in [*every[start:], *every[:start]]:
+        if used_by_machine(one) or any(one.overlaps(other) for other in _DEFAULTS):
+            continue
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0tts-test-range-{one}")
+        except OSError:
+            claim.close()
+            continue
+        _HELD.append(claim)
+        return one
+    raise RuntimeError(f"every /{prefix} of {among} is in use on this machine")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -70,8 +95,8 @@ def second_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("TTS_LOCAL_DIR", str(directory))
         patch.setenv("TTS_API_PORT", str(free_port()))
         patch.setenv("TTS_S3_PORT", str(free_port()))
-        patch.setenv("TTS_SUBNET", SECOND_SUBNET)
-        patch.setenv("TTS_VPC_RANGE", SECOND_VPC_RANGE)
+        patch.setenv("TTS_SUBNET", str(free_range("198.18.0.0/15")))  # RFC 2544's range for tests of networks
+        patch.setenv("TTS_VPC_RANGE", str(free_range("10.64.0.0/11", 20)))
         yield directory
         if (directory / "cloud").exists():
             command = [sys.executable, "-m", "toolchain.local", "down"]

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolchain import lanes
 from toolchain.console import Screen, capture
-from toolchain.layout import PYTHON, REPOSITORY
+from toolchain.layout import PYTHON, REPOSITORY, TOOLS_DIRECTORY, Layout
 
 SHEBANGS = (b"#!/bin/sh", b"#!/bin/bash", b"#!/usr/bin/env bash", b"#!/usr/bin/env sh")
 SHFMT = ["shfmt", "-i", "2", "-ci"]
@@ -112,7 +113,10 @@ def reformat() -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run pytest; its closing line is the last that is printed."""
+    """Run pytest, in one lane if a part is asked for; a closing line with the counts is the last that is printed."""
+    if not arguments:
+        wanted = {name: ["-m", marks] for name, marks in lanes.LANES.items()}
+        return lanes.run(wanted, Layout(TOOLS_DIRECTORY).logs, environment())
     command = [str(PYTHON), "-m", "pytest", *arguments]
     return subprocess.run(command, cwd=REPOSITORY, env=environment(), stdin=subprocess.DEVNULL, check=False).returncode
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from localcloud.engine import used_by_machine
+from tests.conftest import free_port, free_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ipaddress import IPv4Network
     from pathlib import Path
 
 SECONDS = 180
@@ -60,18 +58,6 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        return probe.getsockname()[1]
-
-
-def free_range(among: str) -> IPv4Network:
-    """Give a /24 of a range that nothing on this machine uses; other clouds may run beside the tests' own."""
-    every = list(IPv4Network(among).subnets(new_prefix=24))
-    start = os.getpid() % len(every)
-    return next(one for one in [*every[start:], *every[:start]] if not used_by_machine(one))
-
-
 @dataclass
 class RealCloud:
     """A cloud that the command line starts, and the calls to it."""
@@ -80,9 +66,8 @@ class RealCloud:
     images: Path
     key: Path
     ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
-    # RFC 2544's range for tests of networks, and one for private use.
     subnet: IPv4Network = field(default_factory=lambda: free_range("198.18.0.0/15"))
-    vpc_range: IPv4Network = field(default_factory=lambda: free_range("10.176.0.0/13"))
+    vpc_range: IPv4Network = field(default_factory=lambda: free_range("10.96.0.0/11"))
 
     def command(self, name: str, *more: str) -> str:
         command = [sys.executable, "-m", "localcloud", name, "--dir", str(self.directory), *more]

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import socket
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import grpc
 import pytest
 
 from localcloud.plugins import command
+from tests.conftest import free_port
 from tests.localcloud.plugin_support import SIGNATURE, UNKNOWN, Plugin, reveal, secret
 
 if TYPE_CHECKING:
@@ -108,12 +108,6 @@ async def feed(source: Any, sink: Any) -> None:
 async def drain(source: Any, sink: Any) -> None:
     while data := await source.read(65536):
         sink.write(data)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

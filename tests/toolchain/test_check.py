@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import free_range
 from toolchain import check
 from toolchain.layout import REPOSITORY
 
@@ -83,3 +84,12 @@ def test_shell_scripts_are_known_by_their_first_line(name: str, text: str, shell
 
 def test_the_ci_entry_point_is_a_shell_script_that_is_checked() -> None:
     assert ".ci/run" in check.shell_files()
+
+
+def test_a_range_is_given_to_one_cloud_only_and_never_a_developer_s_own() -> None:
+    given = [free_range("100.64.0.0/24", 26) for _ in range(4)]
+    assert len(set(given)) == 4
+    with pytest.raises(RuntimeError, match=r"every /26 of 100\.64\.0\.0/24 is in use"):
+        free_range("100.64.0.0/24", 26)
+    with pytest.raises(RuntimeError, match="in use"):
+        free_range("198.18.0.0/24")
