@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.localcloud.objects_support import Store, code_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 SOON = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=2)
 LATER = SOON + datetime.timedelta(days=2)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    running = Store(tmp_path_factory.mktemp("objects") / "state").start()
-    yield running
-    running.kill()
 
 
 @pytest.fixture(scope="module")

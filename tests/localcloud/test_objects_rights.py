@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,17 +12,7 @@ from localcloud.objects.errors import RefusalError
 from localcloud.objects.policy import Effect, evaluate, unknown_operators
 from tests.localcloud.objects_support import Store, append_only, code_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 GET = Need("s3:GetObject", "arn:aws:s3:::b/a.txt")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    running = Store(tmp_path_factory.mktemp("objects") / "state").start()
-    yield running
-    running.kill()
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ class _Site(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def site() -> Iterator[type[_Site]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Site)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     _Site.code = 200
     _Site.url = f"http://127.0.0.1:{server.server_port}/"  # type: ignore[attr-defined]
     yield _Site

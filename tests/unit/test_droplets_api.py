@@ -38,7 +38,7 @@ class _Api(BaseHTTPRequestHandler):
 @pytest.fixture
 def api() -> Iterator[Droplets]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Api)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     _Api.answers, _Api.asked = [], []
     yield Droplets(f"http://127.0.0.1:{server.server_port}/", TOKEN, pause=0)
     server.shutdown()
