@@ -134,9 +134,13 @@ def _to_the_end(running: Sequence[Lane]) -> bool:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Take a SIGTERM for a Ctrl-C, as long as lanes run: nothing that a test has started may be left behind."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Take a SIGTERM for a Ctrl-C, as long as lanes run: nothing that a test has started may be left behind.
+
+    Whoever started us in the background has SIGINT ignored, and so would the lanes: only what is caught is not inherited.
+    """
+    before = {sent: signal.signal(sent, signal.default_int_handler) for sent in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sent, handler in before.items():
+            signal.signal(sent, handler)

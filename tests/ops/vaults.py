@@ -19,6 +19,7 @@ from botocore.config import Config
 
 from components import vault_policies
 from localcloud.objects import ObjectStore, serve
+from tests.cheap_keys import cheapen
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BLOCKED = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
@@ -101,10 +102,10 @@ def make_seed(home: Path) -> Seed:
     seed = Seed(home / "repository", secrets.token_hex(16), "RECOVERY-" + secrets.token_hex(8), home / "source")
     seed.source.mkdir()
     _must(seed.restic("init", "--repository-version", "2"))
-    for name, password in (("recovery", seed.recovery),):
-        path = home / name
-        path.write_text(password + "\n")
-        _must(seed.restic("key", "add", "--new-password-file", str(path)))
+    recovery = home / "recovery"
+    recovery.write_text(seed.recovery + "\n")
+    _must(seed.restic("key", "add", "--new-password-file", str(recovery)))
+    cheapen(seed.folder, seed.password, seed.recovery)
     for day in range(6, 0, -1):
         (seed.source / "dump").write_bytes(os.urandom(150_000))
         (seed.source / "same").write_bytes(b"same" * 20_000)

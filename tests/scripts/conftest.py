@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cheap_keys import cheapen
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,8 +33,10 @@ FAKES = Path(__file__).parent / "fakes"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tts" / "tools"
 # restic as `make up` builds it; else one on PATH. The wrapper in .local/bin belongs to the local cloud.
 BUILT = [str(path.parent) for path in sorted(CACHE.glob("restic-*/restic"))]
+# The interpreter itself, before any script of a version manager: the host's scripts start dozens of them in a test.
+PYTHON = str(Path(sys.base_prefix) / "bin")
 TOOLS = ":".join(
-    [*BUILT, *(folder for folder in os.environ["PATH"].split(":") if folder != str(REPO / ".local" / "bin"))]
+    [*BUILT, PYTHON, *(folder for folder in os.environ["PATH"].split(":") if folder != str(REPO / ".local" / "bin"))]
 )
 PROJECT = "shop"
 
@@ -338,6 +342,8 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         ["restic", "init", "-q", "-r", str(home / "far"), *chunker], env=env, check=True, capture_output=True
     )
+    for name in ("local", "far"):
+        cheapen(home / name, password.read_text().strip())
     return home
 
 

@@ -83,7 +83,9 @@ def test_an_interrupt_lets_every_lane_remove_what_it_has_started(sent: signal.Si
         "@pytest.fixture\ndef host():\n    (home / '{name}.up').touch()\n    yield\n    time.sleep(0.5)\n"
         "    (home / '{name}.removed').touch()\n\n\ndef test_waits(host) -> None: time.sleep(60)\n"
     )
-    program = "import sys, pathlib; from tests.toolchain.test_lanes import run\n"
+    # As a shell starts what runs in its background: with SIGINT ignored.
+    program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    program += "import sys, pathlib; from tests.toolchain.test_lanes import run\n"
     program += (
         f"sys.exit(run(pathlib.Path({str(tmp_path)!r}), a={text.format(name='a')!r}, b={text.format(name='b')!r})[0])"
     )
