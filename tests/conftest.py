@@ -51,7 +51,6 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         )
 
 
-_HELD: list[socket.socket] = []
 _DEFAULTS = (IPv4Network("198.18.0.0/24"), IPv4Network("10.20.0.0/20"))  # a developer's own cloud may come up any time
 
 
@@ -73,7 +72,7 @@ def free_range(among: str, prefix: int = 24) -> IPv4Network:
         except OSError:
             claim.close()
             continue
-        _HELD.append(claim)
+        claim.detach()  # from here on the kernel closes it, with the process
         return one
     raise RuntimeError(f"every /{prefix} of {among} is in use on this machine")
 

@@ -136,7 +136,7 @@ def _to_the_end(running: Sequence[Lane]) -> bool:
 def _interruptible() -> Iterator[None]:
     """Take a SIGTERM for a Ctrl-C, as long as lanes run: nothing that a test has started may be left behind.
 
-    Whoever started us in the background has SIGINT ignored, and so would the lanes: only what is caught is not inherited.
+    Started in the background we have SIGINT ignored, and so would the lanes: only what is caught is not inherited.
     """
     before = {sent: signal.signal(sent, signal.default_int_handler) for sent in (signal.SIGTERM, signal.SIGINT)}
     try:
