@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localcloud.plugins.install import install
-from tests.localcloud.plugin_support import Engine, FakeApi, object_store, serve_api
+from tests.localcloud.fake_api import FakeApi, serve_api
+from tests.localcloud.plugin_support import Engine, object_store
 from toolchain.tools import pulumi_program
 
 if TYPE_CHECKING:

@@ -10,15 +10,14 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from localcloud.plugins import aws, command, digitalocean
+from tests.localcloud.fake_api import FakeApi, serve_api
 from tests.localcloud.plugin_support import (
     SIGNATURE,
     UNKNOWN,
-    FakeApi,
     InitFailureError,
     Plugin,
     reveal,
     secret,
-    serve_api,
     struct,
 )
 
