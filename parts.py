@@ -10,7 +10,7 @@ import naming
 from components.application import Application, ApplicationArgs, State
 from components.backup_jobs import BackupJobsArgs, DatabaseSource, Keep
 from components.backup_vault import BackupVault, BackupVaultArgs
-from components.balancer import Balancer
+from components.balancer import CHECK_SECONDS, UNHEALTHY_AFTER, Balancer
 from components.bundle import Bundle
 from components.entry import Entry
 from components.offsite import Offsite, further
@@ -22,6 +22,8 @@ from outside import Outside
 from settings import Settings
 
 APP_ENV_FILE: Final = "/etc/tts/app.env"
+DRAIN_FOLDER: Final = "/var/lib/tts/drain"
+"""Where a host puts up the sign by which it leaves the balancer; the application's entry looks there."""
 MOVE_MINUTES: Final = 600
 """A move may copy for hours while the application runs; its stop is what is limited."""
 
@@ -67,7 +69,7 @@ def applications(
             directory=APP_DIRECTORY,
             environment=_environment(settings, public_host, outside, first=not made),
             state=_state(settings, outside),
-            drain=settings.row.balanced,
+            drain_seconds=CHECK_SECONDS * (UNHEALTHY_AFTER + 1) if settings.row.balanced else None,
         )
         made.append(Application(f"{each.name}-app", args))
     return made
@@ -82,6 +84,9 @@ def _environment(
         "NOTIFICATION_CONCURRENCY": str(row.notification_concurrency),
         "IMAGE_TAG": "1",
     }
+    # The same on every rung, so that nothing starts anew when a balancer comes to stand before the host.
+    if app.drain_variable:
+        ladder[app.drain_variable] = DRAIN_FOLDER
     if app.migrations_variable:
         ladder[app.migrations_variable] = "1" if first else "0"
     nowhere = pulumi.Output.from_input(dict[str, str]())

@@ -99,6 +99,7 @@ def _variables(app: App) -> Iterator[tuple[str, str]]:
         "databaseCaVariable": app.database_ca_variable,
         "brokerVariable": app.broker_variable,
         "brokerListenVariable": app.broker_listen_variable,
+        "drainVariable": app.drain_variable,
         "migrationsVariable": app.migrations_variable,
     }
     yield from ((key, variable) for key, variable in single.items() if variable)

@@ -29,6 +29,7 @@ class App:
     broker_url: str = ""
     broker_variable: str = ""
     broker_listen_variable: str = ""
+    drain_variable: str = ""
     migrations_variable: str = ""
     scale_variables: Mapping[str, str] = field(default_factory=dict[str, str])
 

@@ -27,8 +27,8 @@ class State:
 class ApplicationArgs:
     """`environment` becomes the env file of the Compose project; all of it is treated as secret.
 
-    Without `state` nothing moves. `services` are the only ones to run here, all if empty. With `drain` the host is
-    taken out of the balancer while it changes.
+    Without `state` nothing moves. `services` are the only ones to run here, all if empty. `drain_seconds` is how long
+    it takes the balancer to see that the host wants to leave it for a change; None where no balancer stands.
     """
 
     host: remote.Access
@@ -41,7 +41,7 @@ class ApplicationArgs:
     environment: pulumi.Output[Mapping[str, str]]
     state: State | None = None
     services: tuple[str, ...] = ()
-    drain: bool = False
+    drain_seconds: int | None = None
 
 
 class Application(Component):
@@ -75,6 +75,6 @@ def _stdin(args: ApplicationArgs) -> dict[str, Any]:
         found |= {"placement": args.state.placement, "sides": args.state.sides}
     if args.services:
         found["services"] = list(args.services)
-    if args.drain:
-        found["drain"] = True
+    if args.drain_seconds is not None:
+        found["drain"] = args.drain_seconds
     return found

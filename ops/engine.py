@@ -17,6 +17,7 @@ from ops.errors import ExitCode, OpsError
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _TIMEOUT = 120  # seconds; a call takes under one, more only when a backend in the cloud is slow
+_PREVIEW_TIMEOUT = 900  # seconds; the program runs, and every lookup that it makes
 
 
 class ConfigValue(msgspec.Struct, frozen=True, rename="camel"):
@@ -141,6 +142,17 @@ class Engine:
         if pairs:
             self._run("config", "set-all", *pairs)
 
+    def preview(self) -> str:
+        """The document of a preview. A preview that is refused has one too: it says why.
+
+        Raises:
+            OpsError: there is none: no such stack, no passphrase ...
+        """
+        done = self._call("preview", "--json", timeout=_PREVIEW_TIMEOUT)
+        if not done.stdout.lstrip().startswith("{"):
+            raise self._explain(("preview",), done.stderr)
+        return done.stdout
+
     def create_stack(self) -> None:
         """Make the stack in the backend; its file, if there is one, stays as it is."""
         if self.stack is None:
@@ -153,29 +165,34 @@ class Engine:
         return any(str(stack["name"]).rpartition("/")[2] == self.stack for stack in stacks)
 
     def _run(self, *arguments: str, stdin: str = "", named: bool = True) -> str:
+        done = self._call(*arguments, stdin=stdin, named=named)
+        if done.returncode:
+            raise self._explain(arguments, done.stderr)
+        return done.stdout
+
+    def _call(
+        self, *arguments: str, stdin: str = "", named: bool = True, timeout: float = _TIMEOUT
+    ) -> subprocess.CompletedProcess[str]:
         selection = ["--stack", self.stack] if named and self.stack else []
         command = ["pulumi", "--non-interactive", "--color", "never", *arguments, *selection]
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 command,
                 cwd=self.directory,
                 input=stdin,
                 capture_output=True,
                 text=True,
-                timeout=_TIMEOUT,
+                timeout=timeout,
                 check=False,
             )
         except FileNotFoundError:
             raise self._not_found() from None
         except subprocess.TimeoutExpired:
             raise OpsError(
-                f"`pulumi {' '.join(arguments[:2])}` gave no answer in {_TIMEOUT} seconds.",
+                f"`pulumi {' '.join(arguments[:2])}` gave no answer in {timeout:.0f} seconds.",
                 fix="Check that the backend answers: pulumi stack ls",
                 code=ExitCode.CONFIG,
             ) from None
-        if done.returncode:
-            raise self._explain(arguments, done.stderr)
-        return done.stdout
 
     def _not_found(self) -> OpsError:
         if not self.directory.is_dir():

@@ -16,6 +16,7 @@ from ops.commands.config_diff import config_diff
 from ops.commands.drill import drill
 from ops.commands.init import init
 from ops.commands.keys import keys
+from ops.commands.preview_gate import preview_gate
 from ops.commands.prune import prune
 from ops.commands.rebuild import rebuild
 from ops.commands.restore import restore
@@ -84,3 +85,4 @@ app.command("alert-test")(alert_test)
 app.command("config-diff")(config_diff)
 app.command()(drill)
 app.command()(snapshot)
+app.command("preview-gate")(preview_gate)

@@ -70,7 +70,7 @@ def test_hosts_change_one_after_the_other_each_out_of_the_balancer(config: Stack
     installs = [one(graph, f"web-{number}-app-install") for number in (1, 2, 3)]
     assert installs[0].urn in installs[1].dependencies
     assert installs[1].urn in installs[2].dependencies
-    assert all(json.loads(each.inputs["stdin"])["drain"] is True for each in installs)
+    assert all(json.loads(each.inputs["stdin"])["drain"] == 20 for each in installs)
 
 
 def test_the_balancer_knows_its_hosts_by_tag_and_by_health(balanced: Graph) -> None:
