@@ -30,9 +30,9 @@ class Objects(Protocol):
 class Kind:
     """A kind of resource, complete: what the router, tags, projects and the daemon need to know of it.
 
-    `records` is the name of its records in the store, `resource` its name in tags and in URNs (do:RESOURCE:ID);
-    `reconcile` brings the world to what the records say, after each write and at the start; `recover` runs at the start
-    only.
+    `records` is the name of its records in the store, `resource` its name in URNs (do:RESOURCE:ID), `plural` that in
+    tags; `reconcile` brings the world to what the records say, after each write and at the start; `recover` runs at
+    the start only.
     """
 
     routes: Routes
@@ -55,6 +55,8 @@ class Cloud:
         self.kinds = tuple(kinds)
         self.faults = Faults()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="work")
+        self._closing = threading.Event()
+        self._regular: list[threading.Thread] = []
         self._reconciling = threading.Lock()
 
     def enter(self, method: str, handler: Handler, call: Call, parts: dict[str, Any]) -> Any:
@@ -89,8 +91,24 @@ class Cloud:
 
         self._workers.submit(run)
 
+    def every(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something again and again until the cloud is closed; what it raises is logged."""
+
+        def run() -> None:
+            while not self._closing.wait(seconds):
+                try:
+                    work()
+                except Exception:
+                    LOG.exception("regular work failed")
+
+        self._regular.append(threading.Thread(target=run, name="regular", daemon=True))
+        self._regular[-1].start()
+
     def close(self) -> None:
         """Let work that has begun come to its end; what waits is taken up by the next start."""
+        self._closing.set()
+        for thread in self._regular:
+            thread.join()
         self._workers.shutdown(wait=True, cancel_futures=True)
 
     def records(self, kind: str) -> list[Record]:

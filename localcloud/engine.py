@@ -32,12 +32,15 @@ class Engine:
     def label(self) -> str:
         return f"{LABEL}={self.identity}"
 
-    def run(self, *arguments: str, timeout: float = 120) -> str:
-        """Run one Docker command and give its output. Raises EngineError with Docker's own words."""
+    def run(self, *arguments: str, timeout: float = 120, given: str = "") -> str:
+        """Run one Docker command, with `given` as its input, and give its output.
+
+        Raises EngineError with Docker's own words.
+        """
         try:
             done = subprocess.run(
                 ["docker", *arguments],
-                stdin=subprocess.DEVNULL,
+                input=given,
                 capture_output=True,
                 text=True,
                 timeout=timeout,

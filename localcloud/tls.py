@@ -55,14 +55,14 @@ def _make_authority(path: Path, key_path: Path) -> None:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Local cloud {os.urandom(4).hex()}")])
     # Whoever gets hold of its key can speak for the object stores and for nothing else.
     limits = x509.NameConstraints([*map(x509.DNSName, [*DOMAINS, "localhost"])], None)
-    builder = (
-        _builder(name, name, key, AUTHORITY_DAYS)
+    draft = (
+        builder(name, name, key, AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(limits, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_usage(sign_certificates=True), critical=True)
+        .add_extension(usage(sign_certificates=True), critical=True)
     )
-    _write(path, key_path, builder.sign(key, hashes.SHA256()), key)
+    write(path, key_path, draft.sign(key, hashes.SHA256()), key)
 
 
 def _make_certificate(ca_path: Path, ca_key_path: Path, path: Path, key_path: Path, gateway: IPv4Address) -> None:
@@ -74,19 +74,20 @@ def _make_certificate(ca_path: Path, ca_key_path: Path, path: Path, key_path: Pa
     addresses = [x509.IPAddress(gateway), x509.IPAddress(IPv4Address("127.0.0.1"))]
     names = x509.SubjectAlternativeName([*map(x509.DNSName, ["localhost", *store_names()]), *addresses])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Object store of the local cloud")])
-    builder = (
-        _builder(subject, authority.subject, key, CERTIFICATE_DAYS)
+    draft = (
+        builder(subject, authority.subject, key, CERTIFICATE_DAYS)
         .add_extension(names, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
     )
-    _write(path, key_path, builder.sign(authority_key, hashes.SHA256()), key)
+    write(path, key_path, draft.sign(authority_key, hashes.SHA256()), key)
 
 
-def _builder(
+def builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
 ) -> x509.CertificateBuilder:
+    """Begin a certificate: names, key and time."""
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -99,7 +100,7 @@ def _builder(
     )
 
 
-def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
+def usage(*, sign_certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
         key_agreement=False, key_cert_sign=sign_certificates, crl_sign=sign_certificates,
@@ -107,7 +108,7 @@ def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
     )  # fmt: skip
 
 
-def _write(path: Path, key_path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+def write(path: Path, key_path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
     """Write the key first: a certificate that is there always has its key."""
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -115,6 +116,6 @@ def _write(path: Path, key_path: Path, certificate: x509.Certificate, key: ec.El
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(text)
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    draft.replace(path)
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    new.replace(path)

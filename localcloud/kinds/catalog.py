@@ -35,6 +35,16 @@ def size(slug: str) -> dict[str, Any]:
     raise invalid("You specified an invalid size for Droplet creation.")
 
 
+def database_size(slug: str) -> dict[str, Any]:
+    """Give a size of database nodes. Raises 422 if there is none of that name."""
+    for one in catalog()["database_sizes"]:
+        if one["slug"] == slug:
+            return one
+    raise invalid(
+        f"size {slug} is not available. Sizes: {', '.join(it['slug'] for it in catalog()['database_sizes'])}."
+    )
+
+
 @routes.get("/v2/regions")
 def regions(cloud: Cloud, call: Call) -> dict[str, Any]:
     slugs = [one["slug"] for one in catalog()["sizes"]]

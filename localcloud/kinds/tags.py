@@ -82,7 +82,7 @@ def untag_resources(cloud: Cloud, call: Call, name: str) -> None:
 
 def _named(cloud: Cloud, call: Call) -> list[Record]:
     """Give the records that a body names. Raises 404 if one is missing, 422 if its kind bears no tags."""
-    kinds = {kind.resource: kind for kind in cloud.kinds if kind.plural}
+    kinds = {kind.plural.removesuffix("s"): kind for kind in cloud.kinds if kind.plural}
     found = []
     for resource in call.need("resources", list):
         word, identity = resource.get("resource_type"), resource.get("resource_id")

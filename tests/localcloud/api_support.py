@@ -41,7 +41,7 @@ class FakeEngine(Engine):
     def __post_init__(self) -> None:
         self.hold.set()
 
-    def run(self, *arguments: str, timeout: float = 120) -> str:
+    def run(self, *arguments: str, timeout: float = 120, given: str = "") -> str:
         self.asked.append(arguments)
         verb, last = arguments[0], arguments[-1]
         if verb in self.broken:
