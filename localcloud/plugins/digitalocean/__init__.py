@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcloud.plugins.base import StandIn
-from localcloud.plugins.digitalocean import account, compute, dns, network, session, spaces
+from localcloud.plugins.digitalocean import account, compute, databases, dns, network, session, spaces
 from localcloud.plugins.digitalocean.functions import FUNCTIONS
 
 PACKAGES = ("pulumi_digitalocean",)
@@ -15,6 +15,13 @@ CODECS = [
     account.Tag(),
     compute.Droplet(),
     compute.DropletSnapshot(),
+    databases.DatabaseCluster(),
+    databases.DatabaseConnectionPool(),
+    databases.DatabaseDb(),
+    databases.DatabaseFirewall(),
+    databases.DatabasePostgresqlConfig(),
+    databases.DatabaseUser(),
+    databases.DatabaseValkeyConfig(),
     dns.DnsRecord(),
     dns.Domain(),
     network.Firewall(),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING, Any
 
 from localcloud.plugins.codec import CloudError, Properties
 from localcloud.plugins.digitalocean.compute import droplet_state
+from localcloud.plugins.digitalocean.databases import cluster_state
 from localcloud.plugins.digitalocean.rest import camel, snake
 
 if TYPE_CHECKING:
@@ -62,6 +64,18 @@ def get_droplet(session: Session, args: Properties) -> Properties:
 
 def get_droplets(session: Session, args: Properties) -> Properties:
     return _listing([_droplet(item) for item in session.api.pages("/v2/droplets", "droplets")], "droplets", args)
+
+
+def get_database_ca(session: Session, args: Properties) -> Properties:
+    text = session.api.get(f"/v2/databases/{args['clusterId']}/ca")["ca"]["certificate"]
+    return {"id": args["clusterId"], **args, "certificate": base64.b64decode(text).decode()}
+
+
+def get_database_cluster(session: Session, args: Properties) -> Properties:
+    every = session.api.pages("/v2/databases", "databases")
+    item = _only([one for one in every if one["name"] == args["name"]], f"database cluster '{args['name']}'")
+    found = cluster_state(item)
+    return {**found, "id": item["id"], "urn": found.pop("clusterUrn"), "storageAutoscales": []}
 
 
 def get_vpc(session: Session, args: Properties) -> Properties:
@@ -126,6 +140,8 @@ FUNCTIONS = {
     f"digitalocean:index/{camel(function.__name__)}:{camel(function.__name__)}": function
     for function in (
         get_account,
+        get_database_ca,
+        get_database_cluster,
         get_droplet,
         get_droplets,
         get_image,
