@@ -82,6 +82,7 @@ def outputs(platform: Platform, *, url: pulumi.Output[str], rung: pulumi.Output[
         "media": {"bucket": platform.outside.media.bucket, "region": settings.spaces_region}
         if platform.outside
         else None,
+        "mediaKey": _media_key(platform.outside),
         # For the operator alone: these keys are on no host.
         "maintenance": pulumi.Output.secret({vault.offsite.name: vault.maintenance for vault in platform.vaults}),
         "audit": pulumi.Output.secret({vault.offsite.name: vault.audit for vault in platform.vaults}),
@@ -89,6 +90,14 @@ def outputs(platform: Platform, *, url: pulumi.Output[str], rung: pulumi.Output[
         "fixed": fixed_values(settings),
         "notes": _notes(platform),
     }
+
+
+def _media_key(state: Outside | None) -> pulumi.Output[dict[str, str]] | None:
+    """The key that the hosts have, too: what is in the bucket is theirs."""
+    if state is None:
+        return None
+    side = state.media.side
+    return pulumi.Output.secret(pulumi.Output.all(accessKeyId=side["access_key"], secretAccessKey=side["secret_key"]))
 
 
 def _entry(platform: Platform) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from guards.errors import RefusedError
 from ops.errors import OpsError
-from ops.hostreport import BackupKind, HostReport, decode
+from ops.hostreport import HostReport, decode
+from ops.proof import missing as missing_proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from guards.droplets import Droplet
     from ops.remote import Completed
 
-FRESH_SECONDS: Final = 3600
-"""Age of a backup that a resize may rely on."""
-KINDS: Final = ("databases", "media")
 STOPPED_MINUTES: Final = 10
 BOOT_SECONDS: Final = 300
 _MINUTE: Final = 60
@@ -99,12 +97,12 @@ class ResizeGuard:
 
     def _demand_backup(self, resize: Resize, shell: Shell) -> None:
         """The newest backups are fresh, verified and off-site; if not, make some and look again."""
-        if not (missing := _missing(_report(shell, resize.host))):
+        if not (missing := missing_proof(_report(shell, resize.host))):
             return
         self.say(f"{resize.host}: {missing}; backing up now")
         _do(shell, ["tts-backup", "all", "--wait", "3600"], minutes=300)
         _do(shell, ["tts-verify", "--wait", "3600"], minutes=300)
-        if missing := _missing(_report(shell, resize.host)):
+        if missing := missing_proof(_report(shell, resize.host)):
             raise RefusedError(f"{missing}, also after a backup was made just now")
 
     def _undo_an_interrupted_resize(self, resize: Resize) -> None:
@@ -157,24 +155,6 @@ def asked(host: str, droplet: str, old: Mapping[str, Any], new: Mapping[str, Any
 
 def _report(shell: Shell, host: str) -> HostReport:
     return decode(shell.run(["tts-host-status"], 2 * _MINUTE), HostReport, command="tts-host-status", host=host)
-
-
-def _missing(report: HostReport) -> str:
-    """Why the backups do not do; empty when they do. A host without media has no such kind."""
-    if not any(each.kind == "databases" for each in report.backups):
-        return "the host backs no databases up"
-    return "; ".join(reason for each in report.backups if each.kind in KINDS and (reason := _flaw(each)))
-
-
-def _flaw(backup: BackupKind) -> str:
-    if backup.age_seconds is None or backup.age_seconds > FRESH_SECONDS:
-        return f"the newest backup of {backup.kind} is not of the last hour"
-    if not backup.verified:
-        return f"the newest backup of {backup.kind} is not verified"
-    behind = [each.name for each in backup.offsite if each.lag or each.newest is None]
-    if behind or not backup.offsite:
-        return f"the newest backup of {backup.kind} has no copy at {', '.join(behind) or 'any off-site place'}"
-    return ""
 
 
 def _do(shell: Shell, argv: list[str], *, minutes: float) -> None:

@@ -53,11 +53,19 @@ def _services(status: Status) -> Iterator[Finding]:
                 f"{service.name} on {service.host} is {service.state}",
                 f"tts ssh {service.host} -- docker logs --tail 50 {service.name}",
             )
+    yield from _held(status)
     silent = {host.name for host in status.hosts if host.error}
     serving = {service.host for service in status.services}
     for host in status.hosts:
         if host.name not in serving | silent:
             yield Finding(True, f"{host.name} runs no service", deploy_command(status.stack))
+
+
+def _held(status: Status) -> Iterator[Finding]:
+    """What a step down left is the way back, and is paid for."""
+    if status.database and not status.database.in_use:
+        text = f"The database cluster {status.database.name} is held and not in use"
+        yield Finding(False, text, "tts release-old --dry-run")
 
 
 def _web(status: Status) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from ops.commands.keys import keys
 from ops.commands.preview_gate import preview_gate
 from ops.commands.prune import prune
 from ops.commands.rebuild import rebuild
+from ops.commands.release_old import release_old
 from ops.commands.restore import restore
 from ops.commands.rewind import rewind
 from ops.commands.snapshot import snapshot
@@ -86,3 +87,4 @@ app.command("config-diff")(config_diff)
 app.command()(drill)
 app.command()(snapshot)
 app.command("preview-gate")(preview_gate)
+app.command("release-old")(release_old)

@@ -17,7 +17,7 @@ def deploy_command(stack: str) -> str:
 
 
 class Host(msgspec.Struct, frozen=True, rename="camel"):
-    """One droplet. The backup owner is the one host that runs the backup jobs."""
+    """One droplet. The backup owner is the one host that runs the backup jobs; `role` is `web` or `broker`."""
 
     name: str
     address: str
@@ -25,13 +25,38 @@ class Host(msgspec.Struct, frozen=True, rename="camel"):
     size: str
     droplet_id: str | int
     backup_owner: bool
+    role: str = "web"
 
 
 class Entry(msgspec.Struct, frozen=True, rename="camel"):
-    """Where the world comes in: a reserved IP or a balancer."""
+    """Where the world comes in: a reserved IP or a balancer, whose id is then given."""
 
     kind: str
     address: str
+    balancer: str | None = None
+
+
+class Database(msgspec.Struct, frozen=True, rename="camel"):
+    """The managed PostgreSQL. `state` is `in use`, `held` after a step down, or `releasing`: about to be removed."""
+
+    id: str
+    name: str
+    size: str
+    nodes: int
+    host: str
+    state: str
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the application works with it."""
+        return self.state == "in use"
+
+
+class Media(msgspec.Struct, frozen=True, rename="camel"):
+    """The bucket of the media, used or held like the database."""
+
+    bucket: str
+    region: str
 
 
 class Application(msgspec.Struct, frozen=True, rename="camel"):
@@ -104,6 +129,8 @@ class Outputs(msgspec.Struct, frozen=True, rename="camel"):
     application: Application
     backup: Backup
     cost_per_month: Cost
+    database: Database | None = None
+    media: Media | None = None
     notes: tuple[str, ...] = ()
 
     def host(self, name: str) -> Host:

@@ -12,7 +12,7 @@ from ops.climb import Climb, climb
 from ops.errors import OpsError
 from ops.hostreport import BackupKind, Drill, HostReport, decode
 from ops.remote import Remote
-from ops.stack import Host, Outputs
+from ops.stack import Database, Entry, Host, Media, Outputs
 from ops.web import opener
 
 _HTTP_SECONDS = 5
@@ -38,6 +38,7 @@ class HostState(msgspec.Struct, frozen=True):
     size: str
     backup_owner: bool
     reachable: bool
+    role: str = "web"
     load: float | None = None
     memory_used_percent: float | None = None
     disk_free_percent: float | None = None
@@ -68,6 +69,9 @@ class Status(msgspec.Struct, frozen=True):
     backups: tuple[BackupKind, ...]
     drill: Drill | None
     climb: Climb
+    entry: Entry
+    database: Database | None
+    media: Media | None
     cost_per_month: float
     price_date: str
     notes: tuple[str, ...]
@@ -87,7 +91,10 @@ def collect(stack: str, outputs: Outputs, remote: Remote) -> Status:
         services=tuple(service for state, report in reports for service in _services(state, report)),
         backups=_backups(outputs, reports),
         drill=_drill(outputs, reports),
-        climb=climb(outputs.rung, [(state.name, report.week) for state, report in reports if not state.error]),
+        climb=climb(outputs.rung, [(state.name, report.week) for state, report in reports if _serves(state)]),
+        entry=outputs.entry,
+        database=outputs.database,
+        media=outputs.media,
         cost_per_month=outputs.cost_per_month.total,
         price_date=outputs.cost_per_month.price_date,
         notes=outputs.notes,
@@ -122,6 +129,11 @@ def _plain_reason(reason: object) -> str:
     return str(reason)
 
 
+def _serves(state: HostState) -> bool:
+    """Whether the host's samples say something about the rung: it answers, and the application runs there."""
+    return not state.error and state.role == "web"
+
+
 def _report(remote: Remote, host: Host) -> tuple[HostState, HostReport]:
     try:
         completed = remote.run(host, ["tts-host-status"], timeout=45)
@@ -136,7 +148,7 @@ def _report(remote: Remote, host: Host) -> tuple[HostState, HostReport]:
 
 def _silent(host: Host, error: OpsError, *, reachable: bool) -> HostState:
     text = " ".join(part for part in (error.what, error.where) if part)
-    return HostState(host.name, host.address, host.size, host.backup_owner, reachable, error=text)
+    return HostState(host.name, host.address, host.size, host.backup_owner, reachable, host.role, error=text)
 
 
 def _state(host: Host, report: HostReport) -> HostState:
@@ -146,6 +158,7 @@ def _state(host: Host, report: HostReport) -> HostState:
         size=host.size,
         backup_owner=host.backup_owner,
         reachable=True,
+        role=host.role,
         load=report.load[0] if report.load else None,
         memory_used_percent=report.memory_used_percent,
         disk_free_percent=report.disk.free_percent if report.disk else None,

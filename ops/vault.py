@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ops.engine import Engine
-    from ops.stack import OffSite
+    from ops.stack import Media, OffSite
 
 CONNECTIONS = 16  # to one store at the same time
 STORE_ERRORS = (ClientError, BotoCoreError)
@@ -122,6 +122,11 @@ def read_keys(engine: Engine, role: str) -> dict[str, KeyPair]:
             fix="Deploy with the program of this checkout: pulumi up",
             code=ExitCode.CONFIG,
         ) from None
+
+
+def media_store(media: Media, key: KeyPair) -> Vault:
+    """The bucket of the media, which is no repository, with the key that the hosts have."""
+    return Vault("spaces", media.bucket, media.region, "", key)
 
 
 def open_vault(destination: OffSite, keys: Mapping[str, KeyPair]) -> Vault | None:

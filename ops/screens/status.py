@@ -23,6 +23,8 @@ _FINDINGS_SHOWN = 5
 def status_screen(status: Status, findings: tuple[Finding, ...], next_step: str) -> RenderableType:
     """The whole of `tts status`."""
     parts: list[RenderableType] = [_headline(status), "", _host_table(status.hosts)]
+    if outside := _outside(status):
+        parts += ["", outside]
     if status.services:
         parts += ["", _service_block(status.services)]
     if status.backups:
@@ -65,6 +67,20 @@ def _host_table(hosts: tuple[HostState, ...]) -> Table:
             Text(_percent(host.disk_free_percent), style="red" if low else ""),
         )
     return table
+
+
+def _outside(status: Status) -> Table | None:
+    """Entry, database and media where they are not on a host, and whether they are only held."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    if status.entry.balancer:
+        grid.add_row(Text("balancer", style="dim"), status.entry.address, "")
+    if status.database:
+        about = f"PostgreSQL, {status.database.nodes} x {status.database.size}"
+        held = "" if status.database.in_use else f"{status.database.state}: tts release-old"
+        grid.add_row(Text("database", style="dim"), f"{status.database.name}  {about}", Text(held, style="yellow"))
+        if status.media:
+            grid.add_row(Text("media", style="dim"), f"{status.media.bucket} in {status.media.region}", "")
+    return grid if grid.row_count else None
 
 
 def _percent(figure: float | None) -> str:

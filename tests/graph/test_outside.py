@@ -94,12 +94,12 @@ def test_one_standby_is_a_change_in_place(config: StackConfig, outside: Graph) -
 
 
 def test_every_database_has_an_owner_and_a_pool_in_transaction_mode(outside: Graph) -> None:
-    assert [each.inputs["name"] for each in outside.of("DatabaseDb")] == DATABASES
-    assert [each.inputs["name"] for each in outside.of("DatabaseUser")] == DATABASES
+    assert {each.inputs["name"] for each in outside.of("DatabaseDb")} == set(DATABASES)
+    assert {each.inputs["name"] for each in outside.of("DatabaseUser")} == set(DATABASES)
     pools = [each.inputs for each in outside.of("DatabaseConnectionPool")]
-    assert [(pool["dbName"], pool["user"], pool["mode"], pool["size"]) for pool in pools] == [
+    assert {(pool["dbName"], pool["user"], pool["mode"], pool["size"]) for pool in pools} == {
         (name, name, "transaction", 8) for name in DATABASES
-    ]
+    }
 
 
 def test_media_are_private_versioned_and_readable_for_the_applications_own_pages(outside: Graph) -> None:
