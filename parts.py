@@ -7,7 +7,7 @@ from typing import Any, Final
 import pulumi
 
 import naming
-from components.application import Application, ApplicationArgs, State
+from components.application import Application, ApplicationArgs, State, Trust
 from components.backup_jobs import BackupJobsArgs, DatabaseSource, Keep
 from components.backup_vault import BackupVault, BackupVaultArgs
 from components.balancer import CHECK_SECONDS, UNHEALTHY_AFTER, Balancer
@@ -18,7 +18,7 @@ from components.project import ProjectArgs
 from components.spaces_vault import SpacesVault, SpacesVaultArgs
 from components.web_host import WebHost
 from hosts import APP_DIRECTORY, Bundles
-from outside import Outside
+from outside import CA_FILE, Outside
 from settings import Settings
 
 APP_ENV_FILE: Final = "/etc/tts/app.env"
@@ -69,6 +69,7 @@ def applications(
             directory=APP_DIRECTORY,
             environment=_environment(settings, public_host, outside, first=not made),
             state=_state(settings, outside),
+            trust=Trust(CA_FILE, outside.postgres.side["ca"]) if outside else None,
             drain_seconds=CHECK_SECONDS * (UNHEALTHY_AFTER + 1) if settings.row.balanced else None,
         )
         made.append(Application(f"{each.name}-app", args))

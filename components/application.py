@@ -24,6 +24,14 @@ class State:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """Certificates of the database's CA, and the file on the host from which the application takes them."""
+
+    path: str
+    certificates: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
 class ApplicationArgs:
     """`environment` becomes the env file of the Compose project; all of it is treated as secret.
 
@@ -40,6 +48,7 @@ class ApplicationArgs:
     directory: str
     environment: pulumi.Output[Mapping[str, str]]
     state: State | None = None
+    trust: Trust | None = None
     services: tuple[str, ...] = ()
     drain_seconds: int | None = None
 
@@ -50,15 +59,18 @@ class Application(Component):
     def __init__(self, name: str, args: ApplicationArgs) -> None:
         super().__init__("application:Application", name)
         source = remote.copy(f"{name}-source", args.host, args.source, self)
+        before = [*args.after, source]
+        if args.trust:
+            stdin = {"path": args.trust.path, "certificates": args.trust.certificates}
+            trust = remote.Task("trust", [args.scripts], stdin)
+            before.append(remote.run(f"{name}-trust", args.host, trust, parent=self, after=args.after))
         install = remote.Task(
             "install-app",
             [args.scripts, args.source],
             _stdin(args),
             minutes=args.state.minutes if args.state else 30,
         )
-        self.running: pulumi.Resource = remote.run(
-            f"{name}-install", args.host, install, parent=self, after=[*args.after, source]
-        )
+        self.running: pulumi.Resource = remote.run(f"{name}-install", args.host, install, parent=self, after=before)
         self.finish(project=args.compose_project)
 
 

@@ -204,6 +204,9 @@ def test_the_move_waits_for_what_it_moves_to(outside: Graph) -> None:
     assert one(outside, "media", "SpacesBucketCorsConfiguration").urn in install.dependencies
     assert one(outside, "broker-app-install").urn in install.dependencies
     assert install.urn in one(outside, "backup-jobs-install").dependencies
+    trust = one(outside, "web-1-app-trust")
+    assert trust.urn in install.dependencies
+    assert json.loads(trust.inputs["stdin"]) == {"path": "/etc/tts/database-ca.crt", "certificates": CERTIFICATE}
 
 
 def test_a_broker_of_somebody_else_needs_no_host(config: StackConfig) -> None:
