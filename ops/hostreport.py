@@ -163,13 +163,23 @@ class PlannedDatabase(msgspec.Struct, frozen=True):
     bytes: int | None = None
 
 
+class PlannedTable(msgspec.Struct, frozen=True):
+    """One table in a restore plan, with the rows that it had."""
+
+    name: str
+    rows: int
+
+
 class RestorePlan(msgspec.Struct, frozen=True, tag_field="event", tag="plan"):
-    """The first line of a restore: what it would put back, and from where."""
+    """The first line of a restore: what it would put back, and from where. `tables` are those of one `database`."""
 
     snapshot: str
     time: datetime
     repository: str
     databases: tuple[PlannedDatabase, ...] = ()
+    database: str | None = None
+    tables: tuple[PlannedTable, ...] = ()
+    missing_only: bool = False
     files: int | None = None
     bytes: int | None = None
     paths: tuple[str, ...] = ()
@@ -177,12 +187,16 @@ class RestorePlan(msgspec.Struct, frozen=True, tag_field="event", tag="plan"):
 
 
 class RestoreStep(msgspec.Struct, frozen=True, tag_field="event", tag="step"):
-    """A step of a restore has begun; `done` of `of` databases or files are through."""
+    """A step of a restore has begun; `done` of `of` databases or files are through. `table` has other rows now."""
 
     step: str
     database: str | None = None
+    table: str | None = None
     done: int | None = None
     of: int | None = None
+    added: int | None = None
+    changed: int | tuple[str, ...] | None = None
+    removed: int | None = None
 
 
 class RestoreResult(msgspec.Struct, frozen=True, tag_field="event", tag="result"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ops import jobs, restore
 from ops.digitalocean import DigitalOcean
 from ops.errors import ExitCode, OpsError
-from ops.restore import Kept, Request
+from ops.restore import Kept, Part, Request
 from ops.status import check_url
 from ops.verify import verify_backups
 
@@ -110,7 +110,7 @@ def media(work: Work, session: Session, facts: Facts) -> None:
     request = _request(work, "media", "media")
     plan = work.patiently(lambda: restore.plan(session, request))
     work.patiently(lambda: restore.carry_out(session, request, plan, work.now))
-    work.patiently(lambda: restore.drop_old(session, Kept(media=True), work.now))
+    work.patiently(lambda: restore.drop_old(session, Kept(part=Part.MEDIA), work.now))
     facts["files"], facts["bytes"] = plan.files, plan.bytes
 
 

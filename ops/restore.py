@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,17 +55,25 @@ def carry_out(session: Session, request: Request, agreed: RestorePlan, now: Call
     return _change(session, replace(request, snapshot=agreed.snapshot).argv("--yes"), "The restore", now)
 
 
+class Part(StrEnum):
+    """What a restore can have replaced other than whole databases."""
+
+    MEDIA = "media"
+    CONFIG = "config"
+    TABLES = "tables"
+
+
 @dataclass(frozen=True)
 class Kept:
-    """Data that a restore replaced and kept: of the media, of some databases, or of every database."""
+    """Data that a restore replaced and kept: of a part, of some databases, or of every database."""
 
     databases: tuple[str, ...] = ()
-    media: bool = False
+    part: Part | None = None
 
     def argv(self, verb: str) -> list[str]:
         """The host command that does `verb`, undo or drop-old, to them."""
         names = [word for name in self.databases for word in ("--database", name)]
-        return ["tts-restore", verb, *names, *(["--media"] if self.media else []), "--yes", "--json"]
+        return ["tts-restore", verb, *names, *([f"--{self.part}"] if self.part else []), "--yes", "--json"]
 
 
 def undo(session: Session, kept: Kept, now: Callable[[str], None]) -> RestoreResult:
@@ -121,4 +130,6 @@ def _events(text: str) -> list[RestoreEvent]:
 
 def _step_words(step: RestoreStep) -> str:
     count = f" {step.done} of {step.of}" if step.of else ""
-    return f"{step.step} {step.database or ''}".strip() + count
+    numbers = {"added": step.added, "changed": step.changed, "removed": step.removed}
+    rows = ", ".join(f"{number} {what}" for what, number in numbers.items() if isinstance(number, int))
+    return f"{step.step} {step.table or step.database or ''}".strip() + count + (f": {rows}" if rows else "")

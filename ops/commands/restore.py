@@ -1,10 +1,7 @@
 """`tts restore`: back to a snapshot, with a plan first, a typed yes, and a way back."""
 
-# ruff: noqa: PLR0913, PLR0917  # the arguments of a command are its options
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,141 +12,155 @@ from ops.commands import options
 from ops.errors import ExitCode, OpsError
 from ops.hostreport import RestoreResult
 from ops.progress import waiting
-from ops.restore import Kept, Request
+from ops.restore import Kept, Part, Request
 from ops.screen import err, is_interactive, next_line, out, print_json
 from ops.screens.restore import plan_screen, result_screen
 from ops.session import Session, open_session
 
-_RESTORED = "/var/lib/tts/restored"  # on the host; each restore of a path gets a new folder in it
-
-SnapshotId = Annotated[str, typer.Option("--snapshot", help="Id from `tts snapshots`, or latest.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")]
-DropOld = Annotated[bool, typer.Option("--drop-old", help="Do not keep the replaced data: no undo afterwards.")]
-Target = Annotated[
-    str | None, typer.Option("--target", help="With PATH: a new folder on the host to put it in; else one is made.")
-]
-OfMedia = Annotated[bool, typer.Option("--media", help="The media instead of databases.")]
-
+Database = Annotated[str, typer.Argument(help="The database.")]
 Databases = Annotated[list[str] | None, typer.Argument(help="Only these databases.")]
+Tables = Annotated[list[str], typer.Argument(help="Its tables: NAME, or SCHEMA.NAME.")]
+Paths = Annotated[list[str] | None, typer.Argument(help="Only these files or folders; without any, all.")]
+MissingOnly = Annotated[
+    bool, typer.Option("--missing-only", help="Only add the rows that are gone; change and remove none.")
+]
+Target = Annotated[
+    str | None, typer.Option("--target", help="Lay the paths into this new folder on the host and replace nothing.")
+]
 
 restore = typer.Typer(no_args_is_help=True, help="Put data back from a snapshot; what it replaces is kept for an undo.")
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """How the person wants it done. `word` is what must be typed to agree."""
+class _How:
+    """From where, and how the person wants it done."""
 
-    word: str
-    dry_run: bool
-    yes: bool
-    json: bool
-    drop_old: bool = False
+    snapshot: Annotated[str, typer.Option("--snapshot", help="Id from `tts snapshots`, or latest.")] = "latest"
+    source: options.From = jobs.LOCAL
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Do not keep the replaced data: no undo afterwards.")] = (
+        False
+    )
+    yes: options.Yes = False
+    stack: options.Stack = None
+    json: options.Json = False
+
+
+@dataclass(frozen=True)
+class _Which:
+    """Which kept data, and how to answer."""
+
+    media: Annotated[bool, typer.Option("--media", help="The media instead of databases.")] = False
+    config: Annotated[bool, typer.Option("--config", help="The configuration instead of databases.")] = False
+    tables: Annotated[bool, typer.Option("--tables", help="Single tables of the one database that is named.")] = False
+    yes: options.Yes = False
+    stack: options.Stack = None
+    json: options.Json = False
+
+    def kept(self, names: list[str] | None) -> Kept:
+        parts = [part for part in Part if getattr(self, part)]
+        named = tuple(names or ())
+        fits = not parts or (len(named) == 1 if parts == [Part.TABLES] else not named)
+        if len(parts) > 1 or not fits:
+            raise OpsError(
+                "This does not say what to do it to.",
+                fix="Name databases, or --media, or --config, or one database and --tables.",
+                code=ExitCode.USAGE,
+            )
+        return Kept(named, parts[0] if parts else None)
 
 
 @restore.command()
-def database(
-    name: Annotated[str, typer.Argument(help="The database.")],
-    snapshot: SnapshotId = "latest",
-    source: options.From = jobs.LOCAL,
-    dry_run: DryRun = False,
-    yes: options.Yes = False,
-    drop_old: DropOld = False,
-    stack: options.Stack = None,
-    json: options.Json = False,
-) -> None:
+@options.grouped
+def database(name: Database, how: _How) -> None:
     """One database. It is built aside and swapped in by a rename, so a failure leaves the live one as it was."""
-    with open_session(stack) as session:
-        request = Request(("databases", "--database", name), snapshot, source)
-        _restore(session, request, f"database {name}", _Choice(name, dry_run, yes, json, drop_old))
+    _restore(("databases", "--database", name), f"database {name}", how, Kept((name,)), word=name)
 
 
 @restore.command()
-def databases(
-    snapshot: SnapshotId = "latest",
-    source: options.From = jobs.LOCAL,
-    dry_run: DryRun = False,
-    yes: options.Yes = False,
-    drop_old: DropOld = False,
-    stack: options.Stack = None,
-    json: options.Json = False,
-) -> None:
+@options.grouped
+def databases(how: _How) -> None:
     """All databases of one snapshot, swapped in together."""
-    with open_session(stack) as session:
-        request = Request(("databases",), snapshot, source)
-        _restore(session, request, "all databases", _Choice(session.stack, dry_run, yes, json, drop_old))
+    _restore(("databases",), "all databases", how, Kept())
 
 
 @restore.command()
-def media(
-    path: Annotated[str | None, typer.Argument(help="One file or folder; without it all media.")] = None,
-    target: Target = None,
-    snapshot: SnapshotId = "latest",
-    source: options.From = jobs.LOCAL,
-    dry_run: DryRun = False,
-    yes: options.Yes = False,
-    drop_old: DropOld = False,
-    stack: options.Stack = None,
-    json: options.Json = False,
-) -> None:
-    """All media in place, or one PATH laid into a folder beside them for you to look at."""
-    folder = target or f"{_RESTORED}/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    words = ("path", path, "--target", folder, "--kind", "media") if path else ("media",)
-    what = f"{path} of the media into {folder}" if path else "all media"
-    with open_session(stack) as session:
-        request = Request(words, snapshot, source)
-        _restore(session, request, what, _Choice(session.stack, dry_run, yes, json, drop_old and not path))
+@options.grouped
+def table(database: Database, names: Tables, missing_only: MissingOnly = False, *, how: _How) -> None:
+    """Single tables of a live database: their rows become those of the snapshot, in one transaction.
+
+    Rows that other tables refer to are not taken away: it is refused, and those tables can be named as well.
+    """
+    chosen = tuple(word for name in names for word in ("--table", name))
+    words = ("tables", "--database", database, *chosen, *(("--missing-only",) if missing_only else ()))
+    _restore(words, f"{', '.join(names)} of {database}", how, Kept((database,), Part.TABLES), word=database)
 
 
 @restore.command()
-def undo(
-    names: Databases = None,
-    media: OfMedia = False,
-    yes: options.Yes = False,
-    stack: options.Stack = None,
-    json: options.Json = False,
-) -> None:
-    """Put back what the last restore replaced: every database, the named ones, or the media."""
-    kept = Kept(tuple(names or ()), media)
-    with open_session(stack) as session:
-        agree(session.stack, yes, "The data of now give way to those from before the restore.")
-        _work(session, "Undoing the restore", lambda now: work.undo(session, kept, now), json=json)
+@options.grouped
+def media(paths: Paths = None, target: Target = None, *, how: _How) -> None:
+    """All media, or only some files or folders of them."""
+    _restore_files(Part.MEDIA, paths or [], target, how)
+
+
+@restore.command()
+@options.grouped
+def config(paths: Paths = None, target: Target = None, *, how: _How) -> None:
+    """The configuration files that differ from the snapshot's; `tts config-diff` shows them before."""
+    _restore_files(Part.CONFIG, paths or [], target, how)
+
+
+@restore.command()
+@options.grouped
+def undo(names: Databases = None, *, which: _Which) -> None:
+    """Put back what the last restore replaced: every database, the named ones, tables, media or configuration."""
+    kept = which.kept(names)
+    with open_session(which.stack) as session:
+        agree(session.stack, which.yes, "The data of now give way to those from before the restore.")
+        _work(session, "Undoing the restore", lambda now: work.undo(session, kept, now), json=which.json)
 
 
 @restore.command("drop-old")
-def drop_old(
-    names: Databases = None,
-    media: OfMedia = False,
-    yes: options.Yes = False,
-    stack: options.Stack = None,
-    json: options.Json = False,
-) -> None:
+@options.grouped
+def drop_old(names: Databases = None, *, which: _Which) -> None:
     """Delete what restores replaced and kept; after that there is no undo."""
-    kept = Kept(tuple(names or ()), media)
-    with open_session(stack) as session:
-        agree(session.stack, yes, "The data from before the restore are deleted for good.")
-        _work(session, "Deleting the old data", lambda now: work.drop_old(session, kept, now), json=json)
+    kept = which.kept(names)
+    with open_session(which.stack) as session:
+        agree(session.stack, which.yes, "The data from before the restore are deleted for good.")
+        _work(session, "Deleting the old data", lambda now: work.drop_old(session, kept, now), json=which.json)
 
 
-def _restore(session: Session, request: Request, what: str, choice: _Choice) -> None:
-    """Plan, show, ask, do."""
-    with waiting(f"Looking into {request.repository}"):
-        plan = work.plan(session, request)
-    owner = session.outputs.owner.name
-    if choice.dry_run:
-        if choice.json:
-            print_json(plan)
-        else:
-            out().print(plan_screen(plan, what, owner))
-            out().print("Nothing was changed: this was a dry run.")
+def _restore_files(part: Part, paths: list[str], target: str | None, how: _How) -> None:
+    what = f"{', '.join(paths)} of the {part}" if paths else "all media" if part is Part.MEDIA else "the configuration"
+    if not target:
+        _restore((part, *paths), what, how, Kept(part=part))
         return
-    if not choice.yes:
-        err().print(plan_screen(plan, what, owner))
-    agree(choice.word, choice.yes, "")
-    _work(session, f"Restoring {what}", lambda now: work.carry_out(session, request, plan, now), json=choice.json)
-    if choice.drop_old:
-        kept = Kept(tuple(database.name for database in plan.databases), media=not plan.databases)
-        with waiting("Deleting the old data") as now:
-            work.drop_old(session, kept, now)
+    if not paths:
+        raise OpsError("--target needs paths.", fix="Name the files or folders to lay there.", code=ExitCode.USAGE)
+    _restore(("path", *paths, "--target", target, "--kind", part), f"{what} into {target}", how, None)
+
+
+def _restore(words: tuple[str, ...], what: str, how: _How, replaces: Kept | None, word: str | None = None) -> None:
+    """Plan, show, ask for `word`, else the name of the stack, and do it."""
+    request = Request(words, how.snapshot, how.source)
+    with open_session(how.stack) as session:
+        with waiting(f"Looking into {request.repository}"):
+            plan = work.plan(session, request)
+        screen = plan_screen(plan, what, session.outputs.owner.name)
+        if how.dry_run:
+            if how.json:
+                print_json(plan)
+            else:
+                out().print(screen)
+                out().print("Nothing was changed: this was a dry run.")
+            return
+        if not how.yes:
+            err().print(screen)
+        agree(word or session.stack, how.yes, "")
+        _work(session, f"Restoring {what}", lambda now: work.carry_out(session, request, plan, now), json=how.json)
+        if how.drop_old and replaces:
+            with waiting("Deleting the old data") as now:
+                work.drop_old(session, replaces, now)
 
 
 def agree(word: str, yes: bool, warning: str) -> None:

@@ -25,11 +25,12 @@ def plan_screen(plan: RestorePlan, what: str, host: str) -> RenderableType:
     ]
     if plan.files is not None and plan.bytes is not None:
         lines.append(Text(f"{plan.files:,} files, {decimal(plan.bytes)}"))
-    if plan.target:
-        lines.append(Text("Nothing live is touched."))
-    else:
-        lines.append(Text(f"Not in it: what was written since, in {old}. The swap stops the application."))
-        lines.append(Text("The data of now are kept aside: tts restore undo brings them back."))
+    lines += [Text(line) for line in _consequences(plan, old)]
+    if plan.tables:
+        tables = new_table("table", "rows", right=("rows",))
+        for each in plan.tables:
+            tables.add_row(each.name, f"{each.rows:,}")
+        lines += ["", tables]
     if plan.databases:
         table = new_table("database", "rows", "size", right=("rows", "size"))
         for database in plan.databases:
@@ -40,6 +41,21 @@ def plan_screen(plan: RestorePlan, what: str, host: str) -> RenderableType:
             )
         lines += ["", table]
     return Group(*lines)
+
+
+def _consequences(plan: RestorePlan, old: str) -> list[str]:
+    """What it means for the data of now."""
+    if plan.target:
+        return ["Nothing live is touched."]
+    if plan.tables and plan.missing_only:
+        return ["Rows that are gone are added; rows that are there stay as they are. The application goes on."]
+    lost = f"Not in it: what was written since, in {old}."
+    kept = "The data of now are kept aside: tts restore undo brings them back."
+    if plan.tables:
+        return [f"{lost} All other tables stay as they are. The application goes on.", kept]
+    if plan.paths:
+        return [f"{lost} Other files stay as they are. The application goes on, with what it has read.", kept]
+    return [f"{lost} The swap stops the application.", kept]
 
 
 def result_screen(result: RestoreResult, done: str) -> RenderableType:

@@ -103,16 +103,36 @@ def test_nobody_there_and_no_yes_changes_nothing(host: Fakes, tts: Tts) -> None:
     assert len(host.remote_commands()) == 1
 
 
-def test_a_path_of_the_media_is_laid_beside_them(host: Fakes, tts: Tts) -> None:
-    assert tts("restore", "media", "2026/a b.pdf", "--yes").code == 0
-    assert tts("restore", "media", "x", "--target", "/srv/x", "--yes").code == 0
+@pytest.mark.parametrize("kind", ["media", "config"])
+def test_paths_are_restored_in_place_or_laid_beside(host: Fakes, tts: Tts, kind: str) -> None:
+    assert tts("restore", kind, "2026/a b.pdf", "c", "--yes").code == 0
+    assert tts("restore", kind, "x", "--target", "/srv/x", "--yes", "--drop-old").code == 0
 
     commands = host.remote_commands()
-    assert "tts-restore path '2026/a b.pdf' --target /var/lib/tts/restored/2" in commands[0]
-    assert commands[1].split("--snapshot")[0] == commands[0].split("--snapshot")[0], (
-        "the planned folder is the one used"
-    )
-    assert "path x --target /srv/x --kind media" in commands[-1]
+    assert f"tts-restore {kind} '2026/a b.pdf' c --snapshot" in commands[0]
+    assert commands[1].split("--snapshot")[0] == commands[0].split("--snapshot")[0]
+    assert f"path x --target /srv/x --kind {kind}" in commands[-1], "nothing was replaced, so nothing is dropped"
+
+
+def test_a_folder_beside_needs_paths(host: Fakes, tts: Tts) -> None:
+    assert tts("restore", "media", "--target", "/srv/x", "--yes").code == 2
+    assert host.remote_commands() == []
+
+
+def test_tables_are_planned_agreed_to_by_the_name_of_their_database_and_counted(host: Fakes, tts: Tts) -> None:
+    plan = {**_PLAN, "databases": [], "database": "auth_db", "tables": [{"name": "public.user", "rows": 4321}]}
+    step = {"event": "step", "step": "merged", "database": "auth_db", "table": "public.user", "added": 3}
+    host.answer("ssh", "tts-restore", _lines(plan, step, _DONE))
+    host.answer("ssh", "--dry-run", _lines(plan))
+
+    dry = tts("restore", "table", "auth_db", "user", "Odd One.x", "--missing-only", "--dry-run")
+    done = tts("restore", "table", "auth_db", "user", "--yes", "--drop-old")
+
+    commands = host.remote_commands()
+    assert "tables --database auth_db --table user --table 'Odd One.x' --missing-only --snapshot latest" in commands[0]
+    assert "4,321" in dry.stdout
+    assert "merged public.user: 3 added" in done.stderr
+    assert commands[-1] == "tts-restore drop-old --database auth_db --tables --yes --json"
 
 
 def test_names_of_databases_cannot_become_commands_on_the_host(host: Fakes, tts: Tts) -> None:
@@ -137,6 +157,23 @@ def test_undo_takes_names(host: Fakes, tts: Tts) -> None:
     assert host.remote_commands() == [
         "tts-restore undo --database auth_db --yes --json",
         "tts-restore undo --media --yes --json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [["--media", "--config"], ["auth_db", "--media"], ["--tables"], ["a", "b", "--tables"]]
+)
+def test_an_undo_of_two_things_at_once_is_refused(host: Fakes, tts: Tts, words: list[str]) -> None:
+    assert tts("restore", "undo", *words, "--yes").code == 2
+    assert host.remote_commands() == []
+
+
+def test_an_undo_of_tables_and_of_the_configuration(host: Fakes, tts: Tts) -> None:
+    assert tts("restore", "undo", "auth_db", "--tables", "--yes").code == 0
+    assert tts("restore", "drop-old", "--config", "--yes").code == 0
+    assert host.remote_commands() == [
+        "tts-restore undo --database auth_db --tables --yes --json",
+        "tts-restore drop-old --config --yes --json",
     ]
 
 

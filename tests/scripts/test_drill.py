@@ -12,19 +12,37 @@ from pathlib import Path
 
 import pytest
 
+from tests.scripts.hosts import give_server, make_host
+
 pytestmark = pytest.mark.docker  # seconds each, for real programs
 
 
-@pytest.fixture
-def stored(host):
+REFERENCE = "delete from person; insert into person values (1, 'tickets/attachment 1.bin')"
+
+
+@pytest.fixture(scope="module")
+def made_store(server, templates, tmp_path_factory):
     """A host whose databases and media have been copied to one off-site repository."""
+    it = make_host(tmp_path_factory.mktemp("stored"), templates)
+    give_server(it, server)
+    server.sql(REFERENCE, "ticket_db")
+    it.write(TTS_OFFSITE="aws")
+    for kind in ("databases", "media"):
+        done = it.run("backup", kind)
+        assert done.returncode == 0, done.stderr
+    return it
+
+
+@pytest.fixture
+def stored(host, made_store):
+    """A host like that one: the same rows and files, and repositories with the same snapshots."""
     host.write(TTS_OFFSITE="aws", TTS_MEDIA_REFERENCES="ticket_db:person.name")
     host.docker["images"] = ["sha256:feed"]
     host.write_docker()
-    host.server.sql("delete from person; insert into person values (1, 'tickets/attachment 1.bin')", "ticket_db")
-    for kind in ("databases", "media"):
-        done = host.run("backup", kind)
-        assert done.returncode == 0, done.stderr
+    host.server.sql(REFERENCE, "ticket_db")
+    host.take_repositories(made_store.root / "repositories")
+    shutil.rmtree(host.root / "volumes")
+    shutil.copytree(made_store.root / "volumes", host.root / "volumes")
     return host
 
 
@@ -38,7 +56,8 @@ def replace_copy(it, change):
     """Put a snapshot with other dumps in the place of the off-site one, as a person with its keys could."""
     (snapshot,) = it.snapshots("aws", "databases")
     folder = it.root / "state" / "staging" / "databases"
-    assert it.restic("aws", "restore", snapshot["id"], "--target", "/").returncode == 0
+    of_dumps = f"{snapshot['id']}:{snapshot['paths'][0]}"
+    assert it.restic("aws", "restore", of_dumps, "--target", str(folder)).returncode == 0
     change(folder)
     tags = "kind=databases,stack=test,run=x"
     done = it.restic("aws", "backup", "--host", "web-1", "--tag", tags, str(folder))

@@ -13,12 +13,11 @@ pytestmark = pytest.mark.docker  # seconds each, for real programs
 
 
 @pytest.fixture
-def backed_up(host):
+def changed(backed_up):
     """A host with one backup in the local repository, whose live data has changed since."""
-    host.write(TTS_OFFSITE="")
-    assert host.run("backup", "databases").returncode == 0
-    host.server.sql("insert into person select n, 'since' from generate_series(900, 999) n", "auth_db")
-    return host
+    backed_up.write(TTS_OFFSITE="")
+    backed_up.server.sql("insert into person select n, 'since' from generate_series(900, 999) n", "auth_db")
+    return backed_up
 
 
 def live(host):
@@ -35,7 +34,8 @@ def copy_of(it, **changes):
     """A snapshot like the newest one, with other tags, host or time."""
     folder = it.root / "state" / "staging" / "databases"
     (snapshot,) = it.snapshots()
-    assert it.restic("local", "restore", snapshot["id"], "--target", "/").returncode == 0
+    of_dumps = f"{snapshot['id']}:{snapshot['paths'][0]}"
+    assert it.restic("local", "restore", of_dumps, "--target", str(folder)).returncode == 0
     change = changes.pop("content", None)
     if change:
         change(folder)
@@ -55,15 +55,15 @@ def copy_of(it, **changes):
     return next(item["id"] for item in it.snapshots() if item["id"] != snapshot["id"])
 
 
-def test_fault_58_latest_refuses_a_snapshot_of_the_future_and_a_named_one_is_still_possible(backed_up):
-    before = live(backed_up)
-    (good,) = backed_up.snapshots()
-    copy_of(backed_up, time="2090-01-01 00:00:00")
-    done = backed_up.run("restore", "databases", "--yes")
+def test_fault_58_latest_refuses_a_snapshot_of_the_future_and_a_named_one_is_still_possible(changed):
+    before = live(changed)
+    (good,) = changed.snapshots()
+    copy_of(changed, time="2090-01-01 00:00:00")
+    done = changed.run("restore", "databases", "--yes")
     assert done.returncode == 1
     assert "time in the future" in done.stderr
-    assert_untouched(backed_up, before)
-    assert backed_up.run("restore", "databases", "--snapshot", good["id"], "--dry-run").returncode == 0
+    assert_untouched(changed, before)
+    assert changed.run("restore", "databases", "--snapshot", good["id"], "--dry-run").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_fault_58_latest_refuses_a_snapshot_of_the_future_and_a_named_one_is_sti
         ({"tags": "kind=media,stack=test"}, "of kind media"),
     ],
 )
-def test_fault_43_a_snapshot_of_another_host_stack_or_kind_is_refused(backed_up, changes, reason):
-    before = live(backed_up)
-    foreign = copy_of(backed_up, **changes)
-    done = backed_up.run("restore", "databases", "--snapshot", foreign, "--yes")
+def test_fault_43_a_snapshot_of_another_host_stack_or_kind_is_refused(changed, changes, reason):
+    before = live(changed)
+    foreign = copy_of(changed, **changes)
+    done = changed.run("restore", "databases", "--snapshot", foreign, "--yes")
     assert done.returncode == 1
     assert reason in done.stderr
-    assert_untouched(backed_up, before)
-    assert backed_up.run("restore", "databases", "--dry-run").returncode == 0, "latest looked at a foreign snapshot"
+    assert_untouched(changed, before)
+    assert changed.run("restore", "databases", "--dry-run").returncode == 0, "latest looked at a foreign snapshot"
 
 
 def truncate_manifest(folder):
@@ -119,13 +119,13 @@ def fewer_rows(folder):
         (fewer_rows, "200 instead of 199"),
     ],
 )
-def test_fault_17_a_damaged_snapshot_is_refused_and_the_live_databases_stay(backed_up, content, reason):
-    before = live(backed_up)
-    bad = copy_of(backed_up, content=content)
-    done = backed_up.run("restore", "databases", "--snapshot", bad, "--yes")
+def test_fault_17_a_damaged_snapshot_is_refused_and_the_live_databases_stay(changed, content, reason):
+    before = live(changed)
+    bad = copy_of(changed, content=content)
+    done = changed.run("restore", "databases", "--snapshot", bad, "--yes")
     assert done.returncode == 1
     assert reason in done.stderr
-    assert_untouched(backed_up, before)
+    assert_untouched(changed, before)
 
 
 @pytest.mark.parametrize(
@@ -136,75 +136,75 @@ def test_fault_17_a_damaged_snapshot_is_refused_and_the_live_databases_stay(back
         (("--repository", "moon"), "known are local"),
     ],
 )
-def test_fault_43_what_does_not_exist_is_named(backed_up, args, reason):
-    before = live(backed_up)
-    done = backed_up.run("restore", "databases", "--yes", *args)
+def test_fault_43_what_does_not_exist_is_named(changed, args, reason):
+    before = live(changed)
+    done = changed.run("restore", "databases", "--yes", *args)
     assert done.returncode != 0
     assert reason in done.stderr
-    assert_untouched(backed_up, before)
+    assert_untouched(changed, before)
 
 
-def test_fault_44_a_restore_killed_half_way_leaves_the_live_databases_and_the_next_one_clears_the_rest(backed_up):
-    before = live(backed_up)
-    folder = backed_up.root / "pgfakes"
+def test_fault_44_a_restore_killed_half_way_leaves_the_live_databases_and_the_next_one_clears_the_rest(changed):
+    before = live(changed)
+    folder = changed.root / "pgfakes"
     folder.mkdir()
     (folder / "pg_restore").write_text(
-        f'#!/bin/bash\n"{backed_up.server.bin}/pg_restore" "$@"; touch {backed_up.root}/restored; sleep 30\n'
+        f'#!/bin/bash\n"{changed.server.bin}/pg_restore" "$@"; touch {changed.root}/restored; sleep 30\n'
     )
     (folder / "pg_restore").chmod(0o755)
-    backed_up.docker["pgbin"] = f"{folder}:{backed_up.server.bin}"
-    backed_up.write_docker()
-    run = backed_up.start("restore", "databases", "--yes")
+    changed.docker["pgbin"] = f"{folder}:{changed.server.bin}"
+    changed.write_docker()
+    run = changed.start("restore", "databases", "--yes")
     deadline = time.monotonic() + 60
-    while not (backed_up.root / "restored").exists():
+    while not (changed.root / "restored").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(run.pid, signal.SIGKILL)
     run.communicate()
-    assert live(backed_up) == before
-    while not backed_up.lock_is_free():
+    assert live(changed) == before
+    while not changed.lock_is_free():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    backed_up.docker["pgbin"] = str(backed_up.server.bin)
-    backed_up.write_docker()
-    done = backed_up.run("restore", "databases", "--yes")
+    changed.docker["pgbin"] = str(changed.server.bin)
+    changed.write_docker()
+    done = changed.run("restore", "databases", "--yes")
     assert done.returncode == 0, done.stderr
-    assert not [name for name in backed_up.server.databases() if name.endswith("__restore")]
-    assert backed_up.server.counts("auth_db")["public.person"] == 200
+    assert not [name for name in changed.server.databases() if name.endswith("__restore")]
+    assert changed.server.counts("auth_db")["public.person"] == 200
 
 
-def test_bug_54_a_swap_that_fails_opens_the_live_databases_again_and_starts_the_application(backed_up):
-    before = live(backed_up)
-    backed_up.server.sql('create database "auth_db__restore"')  # a person's own: it has no mark of ours
-    done = backed_up.run("restore", "databases", "--yes")
+def test_bug_54_a_swap_that_fails_opens_the_live_databases_again_and_starts_the_application(changed):
+    before = live(changed)
+    changed.server.sql('create database "auth_db__restore"')  # a person's own: it has no mark of ours
+    done = changed.run("restore", "databases", "--yes")
     assert done.returncode == 1
     assert "auth_db__restore" in done.stderr
-    assert live(backed_up) == before
-    assert "auth_db__restore" in backed_up.server.databases()
+    assert live(changed) == before
+    assert "auth_db__restore" in changed.server.databases()
 
 
-def test_fault_46_a_backup_of_a_newer_major_version_is_refused_with_both_versions(backed_up):
-    before = live(backed_up)
+def test_fault_46_a_backup_of_a_newer_major_version_is_refused_with_both_versions(changed):
+    before = live(changed)
 
     def newer(folder):
         path = folder / "manifest.json"
-        number = backed_up.server.sql("show server_version_num")
+        number = changed.server.sql("show server_version_num")
         path.write_text(
             path.read_text()
             .replace(f'"version_num": {number}', '"version_num": 990001')
             .replace('"version": "', '"version": "99.')
         )
 
-    bad = copy_of(backed_up, content=newer)
-    done = backed_up.run("restore", "databases", "--snapshot", bad, "--yes")
+    bad = copy_of(changed, content=newer)
+    done = changed.run("restore", "databases", "--snapshot", bad, "--yes")
     assert done.returncode == 1
     assert "PostgreSQL 99." in done.stderr
-    assert_untouched(backed_up, before)
+    assert_untouched(changed, before)
 
 
-def test_fault_15_a_restore_does_not_start_while_a_backup_runs(backed_up):
-    before = live(backed_up)
-    with backed_up.locked():
-        done = backed_up.run("restore", "databases", "--yes")
+def test_fault_15_a_restore_does_not_start_while_a_backup_runs(changed):
+    before = live(changed)
+    with changed.locked():
+        done = changed.run("restore", "databases", "--yes")
     assert done.returncode == 75
-    assert_untouched(backed_up, before)
+    assert_untouched(changed, before)

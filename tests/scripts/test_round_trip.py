@@ -77,13 +77,12 @@ def test_status_says_verified_only_after_a_verification_of_the_newest_snapshot(h
 
 
 @pytest.mark.parametrize("repository", ["aws", "spaces"])
-def test_fault_66_a_dropped_database_comes_back_from_each_off_site_repository_alone(host, repository):
-    back_up(host, "databases")
-    wanted = host.server.counts("ticket_db")
-    (copied,) = host.snapshots(repository, "databases")
-    shutil.rmtree(host.repository("local"))
-    host.server.sql("drop database ticket_db")
-    done = host.run(
+def test_fault_66_a_dropped_database_comes_back_from_each_off_site_repository_alone(backed_up, repository):
+    wanted = backed_up.server.counts("ticket_db")
+    (copied,) = backed_up.snapshots(repository, "databases")
+    shutil.rmtree(backed_up.repository("local"))
+    backed_up.server.sql("drop database ticket_db")
+    done = backed_up.run(
         "restore",
         "databases",
         "--database",
@@ -106,32 +105,31 @@ def test_fault_66_a_dropped_database_comes_back_from_each_off_site_repository_al
         "kept": [],
         "seconds": events[-1]["seconds"],
     }
-    assert host.server.counts("ticket_db") == wanted
+    assert backed_up.server.counts("ticket_db") == wanted
 
 
-def test_fault_42_a_restore_swaps_under_connected_clients_keeps_the_old_database_and_can_be_undone(host):
-    back_up(host, "databases")
-    host.server.sql("delete from person where id > 10", "auth_db")
-    with host.server.session("select 1", "auth_db"):
-        done = host.run("restore", "databases", "--yes", "--json")
+def test_fault_42_a_restore_swaps_under_connected_clients_keeps_the_old_database_and_can_be_undone(backed_up):
+    backed_up.server.sql("delete from person where id > 10", "auth_db")
+    with backed_up.server.session("select 1", "auth_db"):
+        done = backed_up.run("restore", "databases", "--yes", "--json")
     assert done.returncode == 0, done.stderr
     kept = json.loads(done.stdout.splitlines()[-1])["kept"]
     assert [name.split("__before_")[0] for name in kept] == ["auth_db", "ticket_db"]
-    assert host.server.counts("auth_db")["public.person"] == 200
-    calls = [call for call in host.docker_calls() if call.startswith(("stop", "start"))]
+    assert backed_up.server.counts("auth_db")["public.person"] == 200
+    calls = [call for call in backed_up.docker_calls() if call.startswith(("stop", "start"))]
     assert calls == ["stop --time 30 shop-nginx-1 shop-ticket-service-1", "start shop-nginx-1 shop-ticket-service-1"]
     with pytest.raises(subprocess.CalledProcessError):
-        host.server.sql("select 1", kept[0])  # nobody connects to the old one by accident
-    undone = host.run("restore", "undo", "--database", "auth_db", "--yes")
+        backed_up.server.sql("select 1", kept[0])  # nobody connects to the old one by accident
+    undone = backed_up.run("restore", "undo", "--database", "auth_db", "--yes")
     assert undone.returncode == 0, undone.stderr
-    assert host.server.counts("auth_db")["public.person"] == 10
-    assert host.server.counts("ticket_db")["public.person"] == 200
-    dropped = host.run("restore", "drop-old", "--yes")
+    assert backed_up.server.counts("auth_db")["public.person"] == 10
+    assert backed_up.server.counts("ticket_db")["public.person"] == 200
+    dropped = backed_up.run("restore", "drop-old", "--yes")
     assert dropped.returncode == 0, dropped.stderr
-    assert host.server.databases() == {"auth_db", "ticket_db"}
+    assert backed_up.server.databases() == {"auth_db", "ticket_db"}
 
 
-def test_fault_45_a_restore_into_a_server_without_roles_makes_owners_grants_and_settings_equal(host):
+def test_fault_45_a_restore_into_a_server_without_roles_makes_owners_grants_and_settings_equal(backed_up):
     grant = "a.grantee::regrole || ' ' || a.privilege_type"
     acl = f"(select array_agg({grant} order by {grant}) from aclexplode(datacl) a)"
     settings = "(select setconfig from pg_db_role_setting where setdatabase = d.oid)"
@@ -140,23 +138,25 @@ def test_fault_45_a_restore_into_a_server_without_roles_makes_owners_grants_and_
     )
     tables = "select tablename, tableowner from pg_tables where schemaname in ('public', 'Odd One') order by 1"
     members = "select roleid::regrole, member::regrole from pg_auth_members where roleid::regrole::text = 'reader'"
-    before = host.server.sql(facts), host.server.sql(tables, "auth_db"), host.server.sql(members)
-    password = host.server.sql("select rolpassword from pg_authid where rolname = 'app'")
-    back_up(host, "databases")
-    host.server.drop_everything()
-    done = host.run("restore", "databases", "--yes")
+    before = backed_up.server.sql(facts), backed_up.server.sql(tables, "auth_db"), backed_up.server.sql(members)
+    password = backed_up.server.sql("select rolpassword from pg_authid where rolname = 'app'")
+    backed_up.server.drop_everything()
+    done = backed_up.run("restore", "databases", "--yes")
     assert done.returncode == 0, done.stderr
-    assert (host.server.sql(facts), host.server.sql(tables, "auth_db"), host.server.sql(members)) == before
-    assert host.server.sql("select rolpassword from pg_authid where rolname = 'app'") == password
+    assert (
+        backed_up.server.sql(facts),
+        backed_up.server.sql(tables, "auth_db"),
+        backed_up.server.sql(members),
+    ) == before
+    assert backed_up.server.sql("select rolpassword from pg_authid where rolname = 'app'") == password
 
 
-def test_roles_that_exist_keep_their_present_password(host):
-    back_up(host, "databases")
-    host.server.sql("alter role app password 'changed-since'")
-    now = host.server.sql("select rolpassword from pg_authid where rolname = 'app'")
-    done = host.run("restore", "databases", "--yes")
+def test_roles_that_exist_keep_their_present_password(backed_up):
+    backed_up.server.sql("alter role app password 'changed-since'")
+    now = backed_up.server.sql("select rolpassword from pg_authid where rolname = 'app'")
+    done = backed_up.run("restore", "databases", "--yes")
     assert done.returncode == 0, done.stderr
-    assert host.server.sql("select rolpassword from pg_authid where rolname = 'app'") == now
+    assert backed_up.server.sql("select rolpassword from pg_authid where rolname = 'app'") == now
 
 
 def test_bug_27_media_are_restored_into_a_new_directory_so_that_deleted_files_do_not_return(bare_host):
@@ -193,17 +193,16 @@ def test_config_history_is_restored_into_an_empty_directory_only(bare_host):
     assert "is not empty" in again.stderr
 
 
-def test_a_dry_run_shows_the_plan_and_without_yes_nothing_changes(host):
-    back_up(host, "databases")
-    host.server.sql("delete from person", "auth_db")
-    dry = host.run("restore", "databases", "--dry-run", "--json")
+def test_a_dry_run_shows_the_plan_and_without_yes_nothing_changes(backed_up):
+    backed_up.server.sql("delete from person", "auth_db")
+    dry = backed_up.run("restore", "databases", "--dry-run", "--json")
     assert dry.returncode == 0, dry.stderr
     assert [json.loads(line)["event"] for line in dry.stdout.splitlines()] == ["plan"]
-    refused = host.run("restore", "databases")
+    refused = backed_up.run("restore", "databases")
     assert refused.returncode == 1
     assert "add --yes" in refused.stderr
-    assert host.server.counts("auth_db")["public.person"] == 0
-    assert not any(call.startswith("stop") for call in host.docker_calls())
+    assert backed_up.server.counts("auth_db")["public.person"] == 0
+    assert not any(call.startswith("stop") for call in backed_up.docker_calls())
 
 
 def test_fault_30_databases_of_any_name_are_dumped_and_restored_under_it(host):

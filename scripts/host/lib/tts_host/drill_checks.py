@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_host import docker
+from tts_host.extract import extract_paths
 from tts_host.log import Failure
 from tts_host.postgres import identifier
-from tts_host.restore_media import extract_paths
 from tts_host.swap import aside_name
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from tts_host import bucket
+from tts_host.extract import extract
 from tts_host.log import Failure, log, now
 from tts_host.preflight import check_space
-from tts_host.restore_media import extract
 from tts_host.services import stopped
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ def restore(config: Config, repository: Repository, snapshot: Snapshot, emit: Em
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return [str(kept)]
+
+
+def restore_paths(config: Config, _repository: Repository, _snapshot: Snapshot, names: list[str]) -> list[str]:
+    """Objects have no folder that a rename could exchange, so single paths are for a person to look at first."""
+    raise Failure(
+        f"the media are in bucket {config.media_bucket}: {', '.join(names)} is not put there by itself. Lay it into a "
+        "folder with --target and copy it, or restore all media"
+    )
 
 
 def put_in(live: Bucket, fresh: Path, mirror: Path, emit: Emit) -> Path:
