@@ -30,6 +30,11 @@ TOOLS = ":".join(
     [*BUILT, PYTHON, *(folder for folder in os.environ["PATH"].split(":") if folder != str(REPO / ".local" / "bin"))]
 )
 PROJECT = "shop"
+# Of a password, salted once: two hosts of the tests have the same.
+VERIFIER = (
+    "SCRAM-SHA-256$4096:9iWHhEyN0qafAxMlxhwe7g==$flLjwQvdXPwFcE3ZzClNchsi8U1JK6WYHKc1zlDc/ok="
+    ":jJzhEADTjkbeFQ6e7qjWNZqQa0CaWfn2c89j7J2UBy8="
+)
 
 
 @dataclass
@@ -329,7 +334,7 @@ def make_host(root: Path, templates: Path) -> Host:
 def give_server(host: Host, server: Server) -> None:
     """Put a real server behind its database container: two databases with rows, an owner, and grants."""
     server.drop_everything()
-    server.sql("create role app login password 'not-a-secret'; create role reader; grant reader to app;")
+    server.sql(f"create role app login password '{VERIFIER}'; create role reader; grant reader to app;")
     for name in ("auth_db", "ticket_db"):
         server.sql(
             f"create database {name} owner app; grant connect on database {name} to reader; alter database {name} "
