@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -18,14 +19,14 @@ from moto.iam.responses import IamResponse
 from moto.s3.models import s3_backends
 from moto.sts.responses import TokenResponse
 
-from localcloud.objects import access
+from localcloud.objects import access, cors
 from localcloud.objects.actions import Need, refuse_unsupported
 from localcloud.objects.answer import Answer
 from localcloud.objects.bodies import Body, Upload
 from localcloud.objects.errors import RefusalError, denied
 from localcloud.objects.identity import find_identity
 from localcloud.objects.inner import iam_environ, s3_environ, spaces_region
-from localcloud.objects.request import Request, discard_body
+from localcloud.objects.request import Question, Request, discard_body
 from localcloud.objects.responses import REFUSED, Responses, parse_delete
 from localcloud.objects.signature import check
 
@@ -53,6 +54,8 @@ class Front:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = None
         try:
+            if environ["REQUEST_METHOD"] == "OPTIONS":
+                return self._preflight(environ).send("OPTIONS", start_response)
             request = Request(environ)
             answer = self._answer(request)
         except RefusalError as error:
@@ -79,10 +82,27 @@ class Front:
         with self._lock:
             identity = find_identity(self._accounts.values(), claim.access_key, claim.token)
         if claim.service == "s3":
-            return self._s3(request, identity)
+            return self._for_a_page(request, identity.account, self._s3(request, identity))
         if claim.service in {"iam", "sts"}:
             return self._iam(request, identity)
         raise RefusalError(501, "NotImplemented", f"the local cloud has no service {claim.service!r}")
+
+    def _preflight(self, environ: dict[str, Any]) -> Answer:
+        """Answer what a browser asks, without a signature, before it lets a page make a request."""
+        question = Question(environ)
+        owners = [name for name in self._accounts if question.address.provider in (None, name)]
+        with self._lock:
+            found = [access.find_bucket(self._accounts[name], question.address.bucket) for name in owners]
+        return cors.preflight(next(filter(None, found), None), question.header)
+
+    def _for_a_page(self, request: Request, account: str, answer: Answer) -> Answer:
+        """Say in an answer to which page a browser may hand it; what moto says of that is the first rule's."""
+        if not (origin := request.header("origin")):
+            return answer
+        with self._lock:
+            more = cors.response_headers(access.find_bucket(account, request.call.bucket), request.method, origin)
+        kept = {name: it for name, it in answer.headers.items() if not name.lower().startswith("access-control-")}
+        return replace(answer, headers={**kept, **more})
 
     def _s3(self, request: Request, identity: Identity) -> Answer:
         if not request.payload_hash:

@@ -24,8 +24,8 @@ _STREAMS = (*_SIGNED_CHUNKS, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
 UNSIGNED = "UNSIGNED-PAYLOAD"
 
 
-class Request:
-    """A parsed request. Raises RefusalError from the constructor when it is not signed or not readable."""
+class Question:
+    """What a request is about, signed or not."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
@@ -40,13 +40,20 @@ class Request:
         ]
         self.query = dict(self.pairs)
         self.address = parse_address(self.header("host"), self.raw_path)
-        self.claim = read_claim(self.header, self.pairs)
-        self.call = Call(self.method, self.address.bucket, self.address.key, self.query, self.header)
 
     def header(self, name: str) -> str:
         """A header's value, or ""; `name` in lower case."""
         key = name.upper().replace("-", "_")
         return self.environ.get(key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}", "")
+
+
+class Request(Question):
+    """A parsed request. Raises RefusalError from the constructor when it is not signed or not readable."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        super().__init__(environ)
+        self.claim = read_claim(self.header, self.pairs)
+        self.call = Call(self.method, self.address.bucket, self.address.key, self.query, self.header)
 
     @property
     def payload_hash(self) -> str:
