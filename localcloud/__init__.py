@@ -6,6 +6,8 @@
     store       what the API knows, as JSON on disk
     engine      the Docker command line
     machine     a droplet as a container; `rules` renders its packet filter
+    balancer    a load balancer as a container; `haproxy` renders its configuration, `issuer` makes its certificates
+    nameserver  answers for the account's domains, as `zones` says
     kinds/      one module for each kind of resource: its routes and what it really does
     objects/    S3, IAM and STS
     plugins/    stand-in provider plugins for Pulumi
@@ -16,6 +18,6 @@ It knows nothing of the program that is deployed on it.
 
 What is not as on the real cloud: droplets share this machine's kernel, clock and disk (sizes limit memory and
 processors only); a droplet that is powered off from inside starts again, one that is powered off by the API stays off;
-backups can be switched on but none is ever taken; IPv6 addresses are shown and not routed; no name server answers for
-domains.
+backups can be switched on but none is ever taken; IPv6 addresses are shown and not routed; domains are answered by the
+cloud itself, whatever the registry of their top level says.
 """

@@ -12,6 +12,7 @@ from localcloud.config import Config
 from localcloud.engine import Engine
 from localcloud.store import Record, Store
 from localcloud.web import ApiError, Call, Faults, Handler, Routes
+from localcloud.zones import Zones
 
 LOG = logging.getLogger(__name__)
 WORKERS = 8
@@ -54,6 +55,7 @@ class Cloud:
         self.objects = objects
         self.kinds = tuple(kinds)
         self.faults = Faults()
+        self.zones = Zones()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="work")
         self._closing = threading.Event()
         self._regular: list[threading.Thread] = []

@@ -17,6 +17,7 @@ S3_PORT = 7481
 # better, but container platforms do number their own networks, and their way to package registries, with them.
 SUBNET = IPv4Network("198.18.0.0/24")
 TLS_PORT = 7443  # on the gateway, for droplets; they reach it as 443
+DNS_PORT = 7453  # likewise; they reach it as 53
 IMAGES = ("droplet", "service")  # each built from the folder of its name
 
 

@@ -13,12 +13,13 @@ from typing import IO
 
 from cheroot.wsgi import Server
 
-from localcloud import tls
+from localcloud import issuer, tls
 from localcloud.cloud import Cloud
-from localcloud.config import TLS_PORT, Config
+from localcloud.config import DNS_PORT, TLS_PORT, Config
 from localcloud.engine import Engine
 from localcloud.errors import CloudError
 from localcloud.kinds import KINDS
+from localcloud.nameserver import NameServer
 from localcloud.objects import ObjectServer, ObjectStore, serve
 from localcloud.store import Store, write_private
 from localcloud.web import Api
@@ -54,12 +55,13 @@ def start(config: Config, running: ExitStack) -> Cloud:
     cloud = Cloud(config, Store(config.directory / "state.json"), engine, objects, KINDS)
     running.callback(cloud.close)
     cloud.recover()
+    dns_port = _serve_names(cloud, running)
     token = _token(config.directory)
     api = Server(("127.0.0.1", config.api_port), _api(cloud, token), numthreads=THREADS, timeout=60)
     api.prepare()
     running.callback(api.stop)
     threading.Thread(target=api.serve, name="api", daemon=True).start()
-    _publish(config, token, objects, authority)
+    _publish(config, token, objects, authority, dns_port)
     return cloud
 
 
@@ -107,6 +109,24 @@ def _listen(objects: ObjectStore, host: str, port: int, pair: tuple[Path, Path] 
         raise CloudError(f"Nothing can listen on {host}:{port}: {error}.") from None
 
 
+def _serve_names(cloud: Cloud, running: ExitStack) -> int:
+    """Answer for the account's domains, for droplets and for this machine's user; give the port to ask at.
+
+    The well-known one needs root, and may be taken; droplets reach the other one under its number.
+    """
+    host = str(cloud.config.gateway)
+    try:
+        running.callback(NameServer(cloud.zones, host, DNS_PORT).close)
+    except OSError as error:
+        raise CloudError(f"Nothing can listen on {host}:{DNS_PORT}: {error}.") from None
+    try:
+        running.callback(NameServer(cloud.zones, host, 53).close)
+    except OSError as error:
+        LOG.info("names are answered on %s:%s only: 53: %s", host, DNS_PORT, error)
+        return DNS_PORT
+    return 53
+
+
 def _token(directory: Path) -> str:
     """Give the API's token, made once."""
     path = directory / "token"
@@ -115,7 +135,7 @@ def _token(directory: Path) -> str:
     return path.read_text()
 
 
-def _publish(config: Config, token: str, objects: ObjectStore, authority: Path) -> None:
+def _publish(config: Config, token: str, objects: ObjectStore, authority: Path, dns_port: int) -> None:
     """Write cloud.json: where the cloud is and the keys to it. Only its owner can read it."""
     about = {
         "api": config.api,
@@ -130,5 +150,7 @@ def _publish(config: Config, token: str, objects: ObjectStore, authority: Path) 
         "gateway": str(config.gateway),
         "pid": os.getpid(),
         "ca_cert": str(authority),
+        "web_ca_cert": str(issuer.ensure(config.directory)[0]),
+        "dns": f"{config.gateway}:{dns_port}",
     }
     write_private(config.directory / "cloud.json", json.dumps(about, indent=1))

@@ -100,7 +100,9 @@ class Machine:
         write_private(folder / "vendor-data", "")
         shutil.copyfile(self.config.directory / "ca.crt", self.directory / "ca.crt")
         names = [f"address=/{domain}/{self.config.gateway}" for domain in DOMAINS]
-        fixed = ["listen-address=127.0.0.1", "bind-interfaces", "no-resolv", "no-hosts", "user=root"]
+        # All other names are asked of the cloud's own name server.
+        server = f"server={self.config.gateway}"
+        fixed = ["listen-address=127.0.0.1", "bind-interfaces", "no-resolv", "no-hosts", "user=root", server]
         write_private(self.directory / "dnsmasq.conf", "\n".join([*fixed, *names, ""]))
 
     def configure_network(self, environment: str, rules: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from localcloud.config import TLS_PORT
+from localcloud.config import DNS_PORT, TLS_PORT
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,13 @@ class Filter:
 def render(droplet: Filter) -> str:
     """Give the text for `iptables-restore --noflush`; it replaces the three chains LC-IN, LC-OUT and LC-NAT at once."""
     lines = ["*mangle", ":LC-IN - [0:0]", ":LC-OUT - [0:0]", *_inbound(droplet), *_outbound(droplet), "COMMIT"]
-    store = f"-d {droplet.gateway}/32 -p tcp --dport 443 -j DNAT --to-destination {droplet.gateway}:{TLS_PORT}"
-    lines += ["*nat", ":LC-NAT - [0:0]", f"-A LC-NAT {store}", "COMMIT"]
+    offers = (("tcp", 443, TLS_PORT), ("udp", 53, DNS_PORT), ("tcp", 53, DNS_PORT))
+    here = droplet.gateway
+    translations = [
+        f"-A LC-NAT -d {here}/32 -p {protocol} --dport {asked} -j DNAT --to-destination {here}:{port}"
+        for protocol, asked, port in offers
+    ]
+    lines += ["*nat", ":LC-NAT - [0:0]", *translations, "COMMIT"]
     return "\n".join(lines) + "\n"
 
 
@@ -55,16 +60,17 @@ def _inbound(droplet: Filter) -> Iterator[str]:
 def _outbound(droplet: Filter) -> Iterator[str]:
     yield "-A LC-OUT ! -o eth+ -j RETURN"
     yield "-A LC-OUT -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN"
-    # The machine itself offers droplets the object store and nothing else, and beyond it there is nothing.
-    yield f"-A LC-OUT -d {droplet.gateway}/32 ! -p tcp -j DROP"
-    yield f"-A LC-OUT -d {droplet.gateway}/32 -p tcp ! --dport {TLS_PORT} -j DROP"
+    # The machine itself offers droplets the object store, names, and nothing else; beyond it there is nothing.
+    yield f"-A LC-OUT -d {droplet.gateway}/32 -p tcp -m multiport ! --dports {TLS_PORT},{DNS_PORT} -j DROP"
+    yield f"-A LC-OUT -d {droplet.gateway}/32 -p udp ! --dport {DNS_PORT} -j DROP"
+    yield f"-A LC-OUT -d {droplet.gateway}/32 -p icmp -j DROP"
     yield f"-A LC-OUT -d {droplet.private[1]}/32 -j DROP"
     yield f"-A LC-OUT -o eth0 ! -d {droplet.public} -j DROP"
     yield f"-A LC-OUT -o eth1 ! -d {droplet.private} -j DROP"
     if droplet.outbound is None:
         return
     for rule in droplet.outbound:
-        # The port that the program asked for: the store's 443 has been translated by now.
+        # The port that the program asked for: the gateway's have been translated by now.
         ports = f" -m conntrack --ctorigdstport {rule.ports.replace('-', ':')}" if rule.ports else ""
         for peer in rule.peers:
             yield f"-A LC-OUT -d {peer} -p {rule.protocol}{ports} -j RETURN"

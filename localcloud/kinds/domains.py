@@ -1,19 +1,31 @@
-"""Domains and their records. They are kept, not served: no name server answers for them."""
+"""Domains and their records. The cloud's name server answers for them from the end of the call that changes them."""
 
 from typing import Any
 
 from localcloud.cloud import Cloud, Kind, now
 from localcloud.store import Record
 from localcloud.web import ApiError, Call, Routes, invalid
+from localcloud.zones import RecordError, rdata
 
 routes = Routes()
-KIND = Kind(routes, records="domains", resource="domain")
 TTL = 1800
 SERVERS = ("ns1", "ns2", "ns3")
 TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "SOA", "SRV", "TXT")
 # The data of these is a host name: it comes with a final dot and is shown without.
 DOTTED = ("CAA", "CNAME", "MX", "NS", "SRV")
 NUMBERS = ("priority", "port", "weight", "flags")
+
+
+def publish(cloud: Cloud) -> None:
+    """Let the name server answer as the records say."""
+    with cloud.store.transaction():
+        zones: dict[str, list[Record]] = {one["name"]: [] for one in cloud.records("domains")}
+        for record in cloud.records("domain_records"):
+            zones[record["domain"]].append(dict(record))
+    cloud.zones.replace(zones)
+
+
+KIND = Kind(routes, records="domains", resource="domain", reconcile=publish)
 
 
 def _zone(domain: Record, records: list[Record]) -> str:
@@ -47,12 +59,25 @@ def _fill(domain: str, kind: str, call: Call, before: Record) -> Record:
         data = data.removesuffix(".")
     numbers = {word: call.get(word, int, before.get(word, 0)) for word in NUMBERS}
     fields = {"type": kind, "name": name, "data": data, **numbers, "ttl": call.get("ttl", int, before.get("ttl", TTL))}
-    return {**fields, "tag": call.get("tag", str, before.get("tag") or "") or None}
+    record = {**fields, "tag": call.get("tag", str, before.get("tag") or "") or None}
+    try:
+        rdata(domain, record)
+    except RecordError as error:
+        raise invalid(f"data: {data} is no data of a {kind} record: {error}") from None
+    return record
+
+
+def _refuse_mixture(cloud: Cloud, domain: str, record: Record, but: int = 0) -> None:
+    """Raise 422 if a name would have an alias and something else: a name server could answer with one of them only."""
+    others = [one for one in _records(cloud, domain) if one["name"] == record["name"] and one["id"] != but]
+    if others and "CNAME" in (record["type"], *(one["type"] for one in others)):
+        raise invalid("CNAME records cannot share a name with other records")
 
 
 def _add(cloud: Cloud, domain: str, kind: str, call: Call) -> Record:
     identity = cloud.store.next_id()
     record = {"id": identity, "domain": domain, **_fill(domain, kind, call, {})}
+    _refuse_mixture(cloud, domain, record)
     cloud.store.kind("domain_records")[str(identity)] = record
     return record
 
@@ -117,7 +142,9 @@ def show_record(cloud: Cloud, call: Call, domain: str, identity: int) -> dict[st
 @routes.patch("/v2/domains/<domain>/records/<int:identity>")
 def change_record(cloud: Cloud, call: Call, domain: str, identity: int) -> dict[str, Any]:
     record = _one(cloud, domain, identity)
-    record |= _fill(domain, call.get("type", str, record["type"]), call, record)
+    changed = _fill(domain, call.get("type", str, record["type"]), call, record)
+    _refuse_mixture(cloud, domain, changed, identity)
+    record |= changed
     return {"domain_record": _present(record)}
 
 
