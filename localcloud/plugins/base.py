@@ -118,8 +118,10 @@ class StandIn(sdk.Provider):
         if found is None:
             return sdk.ReadResponse("")
         inputs = _read_inputs(codec, to_plain_map(request.inputs), found)
+        # What a person imports by may say more than the id that is kept.
+        resource_id = found.pop("id", None) or request.resource_id
         state = from_plain_map({**old, **found}, codec.secrets)
-        return sdk.ReadResponse(request.resource_id, state, from_plain_map(inputs, codec.secrets))
+        return sdk.ReadResponse(resource_id, state, from_plain_map(inputs, codec.secrets))
 
     def _read(self, codec: Codec[Any], work: Work[Any]) -> Properties | None:
         with _telling(f"Error reading {codec.label}"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcloud.plugins.base import StandIn
-from localcloud.plugins.digitalocean import account, compute, databases, dns, network, session, spaces
+from localcloud.plugins.digitalocean import account, balancing, compute, databases, dns, network, session, spaces
 from localcloud.plugins.digitalocean.functions import FUNCTIONS
 
 PACKAGES = ("pulumi_digitalocean",)
@@ -13,6 +13,8 @@ CODECS = [
     account.ProjectResources(),
     account.SshKey(),
     account.Tag(),
+    balancing.Certificate(),
+    balancing.LoadBalancer(),
     compute.Droplet(),
     compute.DropletSnapshot(),
     databases.DatabaseCluster(),

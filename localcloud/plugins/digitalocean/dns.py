@@ -28,6 +28,9 @@ class Domain(Rest):
         return {**super().state(item), "domainUrn": f"do:domain:{item['name']}"}
 
 
+NUMBERS = ("priority", "port", "weight", "flags")
+
+
 class DnsRecord(Rest):
     kind = "digitalocean:index/dnsRecord:DnsRecord"
     sdk = "pulumi_digitalocean.dns_record:DnsRecord"
@@ -38,24 +41,31 @@ class DnsRecord(Rest):
     autoname = "name"
     wire: ClassVar[Mapping[str, str | None]] = {"value": "data", "domain": None, "fqdn": None}
 
+    def canonical(self, value: Any, name: str = "") -> Any:
+        """For numbers, 0 and nothing are one."""
+        return super().canonical(None if name in NUMBERS and value == 0 else value, name)
+
     def body(self, inputs: Properties) -> dict[str, Any]:
-        zeros = {"priority": 0, "port": 0, "weight": 0, "flags": 0}
-        return {**zeros, **super().body(inputs)}
+        return {**dict.fromkeys(NUMBERS, 0), **super().body(inputs)}
 
     def create(self, it: Work[Session]) -> tuple[str, Properties]:
         answer = it.session.api.post(f"/v2/domains/{it.inputs['domain']}/records", self.body(it.inputs))
         return str(answer[self.root]["id"]), {}
 
     def read(self, it: Work[Session]) -> Properties | None:
-        answer = it.session.api.find(f"/v2/domains/{it.state['domain']}/records/{it.id}")
+        """Import says `domain,id`: a record is found in its domain only."""
+        domain, _, identity = it.id.rpartition(",")
+        domain = domain or it.state["domain"]
+        answer = it.session.api.find(f"/v2/domains/{domain}/records/{identity}")
         if answer is None:
             return None
         item = answer[self.root]
         found = {name: value for name, value in self.state(item).items() if value != 0}
         if item["type"] in {"CNAME", "MX", "NS", "SRV", "CAA"} and item["data"] != "@" and item.get("tag") != "iodef":
             found["value"] = f"{item['data']}."
-        host = it.state["domain"] if item["name"] == "@" else f"{item['name']}.{it.state['domain']}"
-        return {**found, "fqdn": host}
+        host = domain if item["name"] == "@" else f"{item['name']}.{domain}"
+        imported = {"id": identity} if "," in it.id else {}
+        return {**found, **imported, "domain": domain, "fqdn": host}
 
     def update(self, it: Work[Session]) -> None:
         body = {key: value for key, value in self.body(it.inputs).items() if key != "type"}
