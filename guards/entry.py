@@ -96,11 +96,3 @@ class Passage:
                 f"{self.domain} still leads to {leaving}, which is about to close. Lead it to the entry's new address, "
                 "wait for the record's lifetime, then run `pulumi up` again. Until then both answer."
             )
-
-
-def addresses(domain: str) -> set[str]:
-    """What the name leads to now; nothing if it leads nowhere."""
-    try:
-        return {str(each[4][0]) for each in socket.getaddrinfo(domain, 80, type=socket.SOCK_STREAM)}
-    except OSError:
-        return set()

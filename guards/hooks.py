@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from guards.droplets import PRODUCTION, Droplets
-from guards.entry import Passage, Probe, addresses
+from guards.entry import Passage, Probe
 from guards.errors import RefusedError
 from guards.resize import Resize, ResizeGuard, Shell, asked
+from ops.names import addresses
 from ops.remote import Completed, Remote, connect
 from ops.stack import Host
 

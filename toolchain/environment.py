@@ -8,6 +8,7 @@ import os
 import secrets
 import shlex
 import socket
+import ssl
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +54,7 @@ def local_environment(local_dir: Path) -> dict[str, str]:
     }
     if cloud := read_cloud(layout):
         bypass = [*NO_PROXY, cloud["subnet"], *filter(None, [os.environ.get("NO_PROXY")])]
+        result |= _names(layout, cloud)
         result |= {
             "DIGITALOCEAN_API_URL": cloud["api"],
             "DIGITALOCEAN_TOKEN": cloud["token"],
@@ -70,6 +72,27 @@ def local_environment(local_dir: Path) -> dict[str, str]:
             "no_proxy": ",".join(bypass),
         }
     return result
+
+
+def _names(layout: Layout, cloud: Mapping[str, str]) -> dict[str, str]:
+    """Let programs find the cloud's own domains, and believe the certificates of its balancers beside all others."""
+    if "dns" not in cloud:  # of a daemon of an earlier version
+        return {}
+    trust = layout.root / "trust.pem"
+    named = os.environ.get("SSL_CERT_FILE")
+    usual = Path(named or ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
+    if usual != trust:
+        texts = [path.read_text() for path in (usual, Path(cloud["web_ca_cert"])) if path.exists()]
+        _replace(trust, "\n".join(texts))
+    return {"TTS_NAME_SERVER": cloud["dns"], "SSL_CERT_FILE": str(trust)}
+
+
+def _replace(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def complete_environment(layout: Layout, base: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -50,6 +50,21 @@ def test_the_addresses_and_keys_are_those_that_the_daemon_wrote(layout: Layout) 
     assert found["PATH"].startswith(str(layout.bin))
 
 
+def test_domains_of_the_cloud_are_found_and_their_certificates_believed_beside_all_others(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, usual = tmp_path / "web-ca.crt", tmp_path / "usual.pem"
+    authority.write_text("local")
+    usual.write_text("all others")
+    monkeypatch.setenv("SSL_CERT_FILE", str(usual))
+    write_cloud(layout, dns="198.51.100.1:53", web_ca_cert=str(authority))
+    for _ in range(2):
+        found = environment.local_environment(layout.root)
+        assert found["TTS_NAME_SERVER"] == "198.51.100.1:53"
+        assert (layout.root / "trust.pem").read_text() == "all others\nlocal"
+        monkeypatch.setenv("SSL_CERT_FILE", found["SSL_CERT_FILE"])  # as in a shell within a shell
+
+
 def test_nothing_of_a_real_account_reaches_a_program_on_the_local_cloud(layout: Layout) -> None:
     write_cloud(layout)
     mine = {

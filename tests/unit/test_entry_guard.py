@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from guards import entry
-from guards.entry import Passage, Probe, addresses
+from guards.entry import Passage, Probe
 from guards.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -101,11 +101,6 @@ def test_a_record_of_somebody_else_must_have_left() -> None:
 
 def test_without_a_domain_nobody_is_waited_for() -> None:
     passage(domain="")[0].await_old_answers("203.0.113.200", lambda _: {"203.0.113.200"})
-
-
-def test_a_name_leads_to_its_addresses() -> None:
-    assert "127.0.0.1" in addresses("localhost")
-    assert addresses("no-such-name.invalid") == set()
 
 
 def test_tls_is_asked_under_the_name_and_verified(site: Site) -> None:
