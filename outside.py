@@ -15,7 +15,7 @@ import placement
 from components import backup_jobs
 from components.application import Application, ApplicationArgs
 from components.broker import Broker, BrokerArgs
-from components.host import Holds
+from components.host import Holds, Host
 from components.managed_postgres import ManagedPostgres, ManagedPostgresArgs
 from components.media_store import MediaStore, MediaStoreArgs
 from components.network import Network
@@ -52,7 +52,10 @@ def holding(settings: Settings, deployed: Deployed) -> Holding | None:
 
 @dataclass(frozen=True)
 class Outside:
-    """What stands outside, with what a move, the application and the backups need to know. All of that is secret."""
+    """What stands outside, with what a move, the application and the backups need to know. All of that is secret.
+
+    `hosts` are those of it with what runs there, `ready` is all that a move has to wait for.
+    """
 
     why: Holding
     settings: Settings
@@ -60,6 +63,7 @@ class Outside:
     media: MediaStore
     broker: Broker | None
     broker_url: pulumi.Output[str]
+    hosts: list[tuple[Host, pulumi.Resource]]
     ready: list[pulumi.Resource]
 
     @property
@@ -103,9 +107,11 @@ def declare(why: Holding, settings: Settings, network: Network, files: Bundles, 
     postgres, media = _postgres(why, settings, network), _media(why, settings, origin)
     broker = None if settings.broker_url else _broker(why, settings, network, files)
     url = settings.broker_url or (_broker_url(settings, broker) if broker else pulumi.Output.from_input(""))
-    running = [_broker_application(settings, files, broker).running] if broker else []
-    ready = [*postgres.ready, *media.ready, *running]
-    return Outside(why, settings, postgres, media, broker, url, ready)
+    hosts: list[tuple[Host, pulumi.Resource]] = []
+    if broker:
+        hosts = [(broker, _broker_application(settings, files, broker).running)]
+    ready = [*postgres.ready, *media.ready, *(running for _, running in hosts)]
+    return Outside(why, settings, postgres, media, broker, url, hosts, ready)
 
 
 def _postgres(why: Holding, settings: Settings, network: Network) -> ManagedPostgres:

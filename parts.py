@@ -8,11 +8,12 @@ import pulumi
 
 import naming
 from components.application import Application, ApplicationArgs, State, Trust
-from components.backup_jobs import BackupJobsArgs, DatabaseSource, Keep
+from components.backup_jobs import BackupJobsArgs, DatabaseSource, HostTools, HostToolsArgs, Keep
 from components.backup_vault import BackupVault, BackupVaultArgs
 from components.balancer import CHECK_SECONDS, UNHEALTHY_AFTER, Balancer
 from components.bundle import Bundle
 from components.entry import Entry
+from components.host import Host
 from components.offsite import Offsite, further
 from components.project import ProjectArgs
 from components.spaces_vault import SpacesVault, SpacesVaultArgs
@@ -74,6 +75,24 @@ def applications(
         )
         made.append(Application(f"{each.name}-app", args))
     return made
+
+
+def host_tools(settings: Settings, hosts: Sequence[tuple[Host, pulumi.Resource]], scripts: Bundle) -> list[HostTools]:
+    """The commands of every host that backs nothing up, once its application runs."""
+
+    def args(host: Host, running: pulumi.Resource) -> HostToolsArgs:
+        return HostToolsArgs(
+            host=host.access,
+            after=[running],
+            scripts=scripts,
+            stack=pulumi.get_stack(),
+            name=host.name,
+            compose_project=settings.app.project,
+            app_directory=APP_DIRECTORY,
+            app_env_file=APP_ENV_FILE,
+        )
+
+    return [HostTools(f"{host.name}-tools", args(host, running)) for host, running in hosts]
 
 
 def _environment(

@@ -39,7 +39,9 @@ def build(settings: Settings, deployed: Deployed) -> dict[str, Any]:
     offsite = [*(vault.offsite for vault in vaults), *parts.further_destinations(settings)]
     applications = [each.running for each in parts.applications(settings, hosts, public_host, files, state)]
     jobs = BackupJobs("backup-jobs", parts.jobs(settings, hosts[0], applications, files.scripts, offsite, state))
-    done = _open(settings, net, entry, balancer, way_in, [*applications, jobs])
+    others = list(zip(hosts[1:], applications[1:], strict=True))
+    tools = parts.host_tools(settings, [*others, *(state.hosts if state else [])], files.scripts)
+    done = _open(settings, net, entry, balancer, way_in, [*applications, jobs, *tools])
     Project("project", parts.project(settings, hosts, entry, spaces, state, balancer))
     return report.outputs(
         report.Platform(settings, hosts, entry, balancer, state, offsite, vaults),

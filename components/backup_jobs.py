@@ -84,6 +84,39 @@ class BackupJobs(Component):
         self.finish(owner=args.owner)
 
 
+@dataclass(frozen=True)
+class HostToolsArgs:
+    """A host that holds nothing: what it is called, and the application that it runs."""
+
+    host: remote.Access
+    after: Sequence[pulumi.Resource]
+    scripts: Bundle
+    stack: str
+    name: str
+    compose_project: str
+    app_directory: str
+    app_env_file: str
+
+
+class HostTools(Component):
+    """The commands and the watch of a host that backs nothing up: it says how it is, stops and starts cleanly."""
+
+    def __init__(self, name: str, args: HostToolsArgs) -> None:
+        super().__init__("backup_jobs:HostTools", name)
+        values = {
+            "TTS_HOST": args.name,
+            "TTS_STACK": args.stack,
+            "TTS_COMPOSE_PROJECT": args.compose_project,
+            "TTS_APP_DIR": args.app_directory,
+            "TTS_APP_ENV": args.app_env_file,
+            "TTS_PG_MODE": "none",
+        }
+        install = remote.Task("install", [args.scripts], {"env": values, "secrets": {}})
+        command = remote.run(f"{name}-install", args.host, install, parent=self, after=args.after)
+        self.installed: pulumi.Output[str] = command.id
+        self.finish(host=args.name)
+
+
 def environment(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
     """The contents of /etc/tts/backup.env, the only parameters the host's scripts have."""
     config_paths = (args.app_directory, args.app_env_file, "/etc/tts/backup.env", "/etc/cron.d/tts")

@@ -80,6 +80,31 @@ def test_a_second_run_changes_nothing_and_modes_are_as_they_must_be(tmp_path, re
         assert os.access(root / "usr/local/lib/tts/current" / (root / "usr/local/bin" / name).readlink().name, os.X_OK)
 
 
+def test_a_host_that_backs_nothing_up_gets_the_commands_and_the_watch_but_no_schedule(tmp_path, request_):
+    root = tmp_path / "root"
+    assert install(root, request_).returncode == 0
+    plain = {key: request_["env"][key] for key in ("TTS_HOST", "TTS_STACK", "TTS_COMPOSE_PROJECT")}
+    done = install(root, {"env": {**plain, "TTS_PG_MODE": "none"}, "secrets": {}})
+    assert done.returncode == 0, done.stderr
+    assert not (root / "etc/cron.d/tts").exists(), "a host that owned the data once must not go on with its jobs"
+    assert (root / "etc/cron.d/tts-watch").is_file()
+    assert (root / "usr/local/bin/tts-host-status").is_symlink()
+    assert list((root / "etc/tts/secrets").iterdir()) == []
+
+
+def test_a_host_that_backs_nothing_up_says_how_it_is_and_refuses_to_back_up(bare_host):
+    kept = ("TTS_HOST", "TTS_STACK", "TTS_COMPOSE_PROJECT", "TTS_STATE_DIR", "TTS_LOG_DIR")
+    bare_host.env = {key: bare_host.env[key] for key in kept}
+    bare_host.write(TTS_PG_MODE="none")
+    (bare_host.root / "state").mkdir(exist_ok=True)
+    shown = json.loads(bare_host.run("status").stdout)
+    assert (shown["backups"], shown["next_runs"], shown["errors"]) == ([], [], [])
+    assert shown["disk"]["free_bytes"] > 0
+    done = bare_host.run("backup", "databases")
+    assert done.returncode != 0
+    assert "nothing to back up" in bare_host.last_line()
+
+
 def test_the_recovery_key_and_withdrawn_secrets_are_not_on_the_host(tmp_path, request_):
     root = tmp_path / "root"
     root.mkdir()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 SAFE_VALUE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")  # what Bash's `source` and Python read alike
 NAME = re.compile(r"[a-z][a-z0-9-]*")  # of a destination; its variables hold it in capitals, with _ for -
 LOCAL = "local"  # the name of the repository on this host
-PG_MODES = ("container", "host", "managed")
+NONE = "none"  # of TTS_PG_MODE: this host holds nothing to back up, and runs no backup jobs
+PG_MODES = ("container", "host", "managed", NONE)
 
 REQUIRED = (
     "TTS_HOST",
@@ -26,6 +27,8 @@ REQUIRED = (
     "TTS_LOCAL_REPOSITORY",
     "TTS_PASSWORD_FILE",
 )
+OF_BACKUPS = ("TTS_LOCAL_REPOSITORY", "TTS_PASSWORD_FILE")
+"""Not required where nothing is backed up."""
 OPTIONAL: dict[str, str] = {
     "TTS_APP_DIR": "/srv/app",
     "TTS_APP_ENV": "/etc/tts/app.env",
@@ -114,6 +117,11 @@ class Config:
     alerts_file: Path | None
 
     @property
+    def backs_up(self) -> bool:
+        """Whether the backup jobs run here; on all hosts but one they do not."""
+        return self.pg_mode != NONE
+
+    @property
     def staging(self) -> Path:
         """Where the dumps of a run stand. Constant: restic's grouping and deduplication depend on the path."""
         return self.state_dir / "staging" / "databases"
@@ -130,7 +138,8 @@ class Config:
 
 def problems(env: Mapping[str, str]) -> list[str]:
     """Everything that is wrong with the TTS_ variables, one sentence each. Never repeats a value of an unknown key."""
-    found = [f"{key} is missing" for key in REQUIRED if not env.get(key)]
+    idle = OF_BACKUPS if env.get("TTS_PG_MODE") == NONE else ()
+    found = [f"{key} is missing" for key in REQUIRED if not env.get(key) and key not in idle]
     for key, value in sorted(env.items()):
         if not SAFE_VALUE.fullmatch(value):
             found.append(f"{key} has a character outside A-Za-z0-9_@%+=:,./-")
@@ -187,7 +196,8 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     found = problems(env)
     if found:
         raise ConfigError("configuration: " + "; ".join(found))
-    get = {**OPTIONAL, **{key: value for key, value in env.items() if value}}.__getitem__
+    given = {key: value for key, value in env.items() if value}
+    get = {**OPTIONAL, **dict.fromkeys(OF_BACKUPS, os.devnull), **given}.__getitem__
     return Config(
         host=get("TTS_HOST"),
         stack=get("TTS_STACK"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_host import alerts, docker
-from tts_host.config import Config, load, problems, unknown_keys
+from tts_host.config import NONE, Config, load, problems, unknown_keys
 from tts_host.dump import check_expected
 from tts_host.log import ConfigError, Failure, log, step
 from tts_host.postgres import connect
@@ -52,13 +52,14 @@ def main(_args: list[str]) -> None:
     root = Path(os.environ.get("DESTDIR") or "/")
     source = Path(os.environ["TTS_SOURCE"])
     request = read_request(sys.stdin.read(), root)
-    changed = write_settings(request, root) + publish(source, root)
+    changed = write_settings(request, root) + publish(source, root, backs_up=request.env["TTS_PG_MODE"] != NONE)
     for path in changed:
         log("info", changed=path)
     if root == Path("/"):
         config = load(request.env)
-        with recovery_key(request) as key:
-            make_repositories(config, key)
+        if config.backs_up:
+            with recovery_key(request) as key:
+                make_repositories(config, key)
         self_test(config)
     log("info", result="ok", changed_files=len(changed))
 
@@ -114,7 +115,8 @@ def write_settings(request: Request, root: Path) -> list[str]:
         request.env.get("TTS_STATE_DIR") or "/var/lib/tts",
         request.env.get("TTS_LOG_DIR") or "/var/log/tts",
     ]
-    folders += [str(Path(request.env["TTS_LOCAL_REPOSITORY"]).parent)]
+    if repository := request.env.get("TTS_LOCAL_REPOSITORY"):
+        folders += [str(Path(repository).parent)]
     changed = [name for name in folders if make_folder(below(root, name))]
     env = HEADER + "".join(f"{key}={value}\n" for key, value in sorted(request.env.items()))
     wanted = {"/etc/tts/backup.env": env}
@@ -226,15 +228,18 @@ def add_key(repository: Repository, recovery: Path) -> None:
 
 def self_test(config: Config) -> None:
     """The installed commands work with an empty environment, as under cron, and the application's databases are in
-    reach.
+    reach, where they are backed up.
     """
-    check_commands(config)
+    if config.backs_up:
+        check_commands(config)
     done = run(["env", "-i", "/usr/local/bin/tts-host-status"], timeout=120)
     if done.code != 0:
         raise Failure(f"self-test: tts-host-status ended with {done.code}: {done.words}")
     errors: Any = json.loads(done.out)["errors"]
     if errors:
         raise Failure(f"self-test: {'; '.join(errors)}")
+    if not config.backs_up:
+        return
     if config.pg_mode == "container" and not docker.containers(config.project):
         log("warning", warning=f"no container of the project {config.project} runs yet: databases were not looked at")
         return

@@ -47,6 +47,8 @@ def main(args: list[str]) -> None:
 
 def check_commands(config: Config) -> None:
     """All missing programs in one message, before the version of restic."""
+    if not config.backs_up:
+        raise ConfigError("this host holds nothing to back up: the jobs run on another one (tts status)")
     wanted = ["restic", "setpriv", *COMMANDS[config.pg_mode], *(["rclone"] if config.media_bucket else [])]
     missing = [name for name in wanted if not shutil.which(name)]
     if missing:

@@ -26,16 +26,17 @@ COMMANDS = {
     "tts-quiesce": "quiesce",
     "tts-sample": "sample",
 }
+SCHEDULE = "etc/cron.d/tts"
 PUBLIC = {
-    "etc/cron.d/tts": "cron",
+    SCHEDULE: "cron",
     "etc/cron.d/tts-watch": "watch",
     "etc/logrotate.d/tts": "logrotate",
 }  # cron ignores a name with a dot or a file others may write
 
 
-def publish(source: Path, root: Path) -> list[str]:
+def publish(source: Path, root: Path, *, backs_up: bool = True) -> list[str]:
     """Install the scripts in `source`; returns what changed. Whatever an earlier version shipped and this one does
-    not goes away.
+    not goes away. The schedule of the backups is only where they are made.
     """
     home = root / HOME
     name = fingerprint(source)
@@ -48,7 +49,12 @@ def publish(source: Path, root: Path) -> list[str]:
         if stale.is_symlink() and str(stale.readlink()).startswith(f"/{HOME}/") and stale.name not in COMMANDS:
             stale.unlink()
             changed.append(f"/usr/local/bin/{stale.name} (removed)")
+    if not backs_up and (root / SCHEDULE).is_file():
+        (root / SCHEDULE).unlink()
+        changed.append(f"/{SCHEDULE} (removed)")
     for path, file in PUBLIC.items():
+        if path == SCHEDULE and not backs_up:
+            continue
         text = (source / file).read_text(encoding="utf-8")
         target = root / path
         if not target.is_file() or target.read_text(encoding="utf-8") != text or target.stat().st_mode & 0o777 != 0o644:

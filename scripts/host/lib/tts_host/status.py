@@ -25,22 +25,24 @@ def main(_args: list[str]) -> None:
 
 def status(config: Config) -> dict[str, Any]:
     errors: list[str] = []
-    snapshots = attempt(errors, lambda: local_repository(config).snapshots(config.host), [])
+    backs_up = config.backs_up
+    snapshots = attempt(errors, lambda: local_repository(config).snapshots(config.host), []) if backs_up else []
     disk = os.statvfs(config.state_dir)
     return {
         "services": attempt(errors, lambda: services(config), []),
-        "backups": [backup(config, kind, snapshots) for kind in kinds_of(config)],
+        "backups": [backup(config, kind, snapshots) for kind in (kinds_of(config) if backs_up else ())],
         "disk": {
             "path": str(config.state_dir),
             "free_percent": gauge.disk_free_percent(config.state_dir),
             "free_bytes": disk.f_bavail * disk.f_frsize,
         },
-        "repository_bytes": folder_size(config.local_repository),
+        "repository_bytes": folder_size(config.local_repository) if backs_up else None,
         "load": [round(value, 2) for value in os.getloadavg()],
         "memory_used_percent": gauge.memory_used_percent(),
         "week": sample.week(sample.read(config)),
         "next_runs": [
-            {"job": job, "at": stamp(next_run(now(), hour, minute, day))} for job, hour, minute, day in SCHEDULE
+            {"job": job, "at": stamp(next_run(now(), hour, minute, day))}
+            for job, hour, minute, day in (SCHEDULE if backs_up else ())
         ],
         "drill": drill.last(config),
         "findings": findings(config),
