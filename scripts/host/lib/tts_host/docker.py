@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tts_host.log import Failure
 from tts_host.process import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -36,6 +39,8 @@ class Container:
     one_off: bool
     read_only: bool
     upper: str  # folder of its own layer on this host; empty when the storage driver has none
+    pid: int = 0  # of its first process, on this host
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # holds secrets
 
     @property
     def healthy(self) -> bool:
@@ -159,4 +164,6 @@ def _container(item: dict[str, Any]) -> Container:
         one_off=labels.get("com.docker.compose.oneoff") == "True",
         read_only=bool((item.get("HostConfig") or {}).get("ReadonlyRootfs")),
         upper=((item.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "",
+        pid=int(state.get("Pid") or 0),
+        env=dict(line.partition("=")[::2] for line in item["Config"].get("Env") or []),
     )

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tts_host import docker
+from tts_host import docker, inside
 from tts_host.log import Failure
 from tts_host.process import Done, run, start
 from tts_host.restic import read_env_file
@@ -161,8 +161,11 @@ def _find(config: Config) -> Server:
     names = {"PGAPPNAME": APPLICATION, "PGCONNECT_TIMEOUT": "10"}
     if config.pg_mode == "container":
         container = docker.one_container(config.project, config.pg_service)
-        env = [word for key, value in names.items() for word in ("--env", f"{key}={value}")]
-        return Server("container", ("docker", "exec", "-i", *env, container.id), config.pg_user, container)
+        if entered := inside.prefix(container):
+            env = {**inside.environment(container), **names}
+            return Server("container", entered, config.pg_user, container, env=env)
+        words = [word for key, value in names.items() for word in ("--env", f"{key}={value}")]
+        return Server("container", ("docker", "exec", "-i", *words, container.id), config.pg_user, container)
     if config.pg_mode == "host":
         return Server("host", ("runuser", "-u", "postgres", "--"), config.pg_user, env=names)
     env = {**read_env_file(config.pg_credentials), **names}

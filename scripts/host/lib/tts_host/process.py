@@ -13,6 +13,7 @@ from tts_host.log import Failure, redact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+PIPE = 1 << 20  # bytes that a pipe holds: with the kernel's 64 KiB a stream spends its time on waking the other end
 TAIL = 2000  # characters of a program's stderr that an error repeats
 
 
@@ -78,7 +79,9 @@ def start(
     stderr: int | IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child for streaming; the caller ends it with `end`."""
-    return subprocess.Popen(tied(argv), env={**os.environ, **(env or {})}, stdin=stdin, stdout=stdout, stderr=stderr)
+    return subprocess.Popen(
+        tied(argv), env={**os.environ, **(env or {})}, stdin=stdin, stdout=stdout, stderr=stderr, pipesize=PIPE
+    )
 
 
 def pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, suppress
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from tts_host.fetch import Source, fetch
 from tts_host.log import Failure, log
 from tts_host.postgres import RESTORE_MARK, Server, connect, identifier, literal
 from tts_host.preflight import check_space
-from tts_host.process import end, pipe
 from tts_host.swap import Emit, aside_name, swap_in
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from tts_host.config import Config
     from tts_host.restic import Repository, Snapshot
 
-CHUNK = 1 << 20
+SIDE_BY_SIDE = 2  # databases that are filled at once: a droplet of the first rung has two processors
 # Settings that are stored as lists of quoted names already.
 RAW_LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
 SPOOL = "/var/tmp/tts-restore"  # noqa: S108 - mktemp makes a private directory of that prefix
@@ -46,10 +48,7 @@ def restore(
     server.end_own_sessions()
     remove_leftovers(server)
     try:
-        for number, entry in enumerate(entries):
-            emit("step", step="restore", database=entry["name"], done=number, of=len(entries))
-            restore_aside(server, repository, snapshot, folder, entry)
-            emit("step", step="compare", database=entry["name"], done=number + 1, of=len(entries), rows=entry["rows"])
+        fill_aside(server, Source(repository, snapshot, folder, len(manifest["databases"])), entries, emit)
         return swap_in(
             config, server, [(entry["name"], aside_name(entry["name"], "restore")) for entry in entries], "before", emit
         )
@@ -86,56 +85,60 @@ def role_statements(globals_sql: str, missing: list[str]) -> list[str]:
     return [line for line in globals_sql.splitlines() if pattern.match(line)]
 
 
+def fill_aside(server: Server, source: Source, entries: list[dict[str, Any]], emit: Emit) -> None:
+    """Fill NAME__restore of every database, two at a time, while the next dump is being fetched."""
+    with ExitStack() as stack:
+        place = spool(server, stack)
+        halt = Event()
+        pool = stack.enter_context(ThreadPoolExecutor(SIDE_BY_SIDE))
+        begun: dict[Future[None], dict[str, Any]] = {}
+        try:
+            for number, (entry, dump) in enumerate(source.fetched(server, entries, place)):
+                emit("step", step="restore", database=entry["name"], done=number, of=len(entries))
+                begun[pool.submit(load, server, entry, dump, halt)] = entry
+                if any(future.done() and future.exception() for future in begun):
+                    break  # no need to fetch the others
+            for number, future in enumerate(as_completed(begun), start=1):
+                future.result()
+                entry = begun[future]
+                emit("step", step="compare", database=entry["name"], done=number, of=len(entries), rows=entry["rows"])
+        except BaseException:
+            halt.set()
+            with suppress(Failure):
+                server.end_own_sessions()  # else the pool would wait for them
+            raise
+
+
 def restore_aside(
     server: Server, repository: Repository, snapshot: Snapshot, folder: Path, entry: dict[str, Any]
 ) -> None:
     """Fill NAME__restore from the snapshot and prove that it has the manifest's rows."""
-    side = aside_name(entry["name"], "restore")
     with ExitStack() as stack:
-        place = server.tool_output("mktemp", "-d", f"{SPOOL}.XXXXXX").strip()
-        stack.callback(server.tool_output, "rm", "-rf", place)
-        dump = f"{place}/dump"
+        dump = f"{spool(server, stack)}/dump"
         fetch(server, repository, snapshot, str(folder / entry["file"]), entry, dump)
-        create(server, side, entry)
-        done = server.tool("pg_restore", "--exit-on-error", "--jobs=2", dump, database=side)
-        if done.code != 0:
-            raise Failure(f"pg_restore of {entry['name']} ended with {done.code}: {done.words}")
+        load(server, entry, dump, Event())
+
+
+def spool(server: Server, stack: ExitStack) -> str:
+    """A private directory where the server's tools run, until the end of the stack."""
+    place = server.tool_output("mktemp", "-d", f"{SPOOL}.XXXXXX").strip()
+    stack.callback(server.tool_output, "rm", "-rf", place)
+    return place
+
+
+def load(server: Server, entry: dict[str, Any], dump: str, halt: Event) -> None:
+    """Fill NAME__restore from a dump on the server's side, and prove that it has the manifest's rows."""
+    side = aside_name(entry["name"], "restore")
+    if halt.is_set():
+        return
+    create(server, side, entry)
+    done = server.tool("pg_restore", "--exit-on-error", "--jobs=2", dump, database=side)
+    if done.code != 0:
+        raise Failure(f"pg_restore of {entry['name']} ended with {done.code}: {done.words}")
+    server.tool_output("rm", dump)
     apply_properties(server, side, entry)
     compare(entry, server.count_rows(side))
     server.sql(side, "analyze", timeout=None)
-
-
-def fetch(
-    server: Server, repository: Repository, snapshot: Snapshot, path: str, entry: dict[str, Any], target: str
-) -> None:
-    """Stream one dump from the repository to where the server's tools can read it; refuse other bytes than the
-    manifest's.
-    """
-    digest = hashlib.sha256()
-    source = repository.stream(snapshot.id, path)
-    sink = server.writer(target)
-    try:
-        while chunk := pipe(source.stdout).read(CHUNK):
-            digest.update(chunk)
-            pipe(sink.stdin).write(chunk)
-        pipe(sink.stdin).close()
-        words = pipe(source.stderr).read().decode("utf-8", "replace").strip()
-        if source.wait() != 0:
-            raise Failure(f"{entry['name']} cannot be read from repository {repository.name}: {words[-500:]}")
-        if sink.wait() != 0:
-            raise Failure(f"{entry['name']} cannot be written to {target} on the database server")
-    except BrokenPipeError:
-        raise Failure(
-            f"{entry['name']} cannot be written to {target} on the database server: is its disk full?"
-        ) from None
-    finally:
-        end(source)
-        end(sink)
-    if digest.hexdigest() != entry["sha256"]:
-        raise Failure(
-            f"{entry['name']}: the dump in snapshot {snapshot.id[:8]} does not have the checksum of its manifest. "
-            "Use another snapshot"
-        )
 
 
 def create(server: Server, side: str, entry: dict[str, Any]) -> None:

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tts_host.fetch import fetch
 from tts_host.log import Failure, log, now
 from tts_host.merge import merge
 from tts_host.merge_sql import KEPT, SCHEMA, Merge, Source
 from tts_host.postgres import Server, connect, identifier, literal
 from tts_host.preflight import check_space
-from tts_host.restore_databases import SPOOL, check_version, create, fetch, remove_leftovers
+from tts_host.restore_databases import SPOOL, check_version, create, remove_leftovers
 from tts_host.swap import Emit, aside_name
 from tts_host.tables import Table, describe
 
