@@ -46,8 +46,9 @@ rehearse: ## Lose a host and rebuild it, climb a rung with the engine killed at 
 	@$(MAKE) test ARGS="-m rehearsal"
 
 .PHONY: bench
-bench: ## Measure the running stack `local` and write docs/reference/performance.md
+bench: ## Measure the running stack `local`, then one of its own, and write docs/reference/performance.md
 	@$(IN_ENVIRONMENT) bench.walking
+	@$(IN_ENVIRONMENT) bench.backups
 
 .PHONY: lint
 lint: ## Run the checks that need no run: ruff, pyright, shellcheck, shfmt

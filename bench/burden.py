@@ -1,0 +1,70 @@
+"""What a backup costs the host on which it runs: memory, priority, and how the application answers meanwhile."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from bench import databases, media
+from bench.load import steady
+from bench.report import Figure
+from bench.turns import percentile
+
+if TYPE_CHECKING:
+    from bench.host import Host
+
+MIB = 1 << 20
+RATE = 10  # requests a second
+QUIET = 30  # seconds between two backups
+JOBS = (databases.WITH_COPIES, media.WITH_COPIES)
+# What starts the job and what the terminal sees; they do no work.
+PRIORITY = "best-effort: prio 7"
+
+
+def figures(host: Host, url: str, rounds: int) -> list[Figure]:
+    return [*footprint(host), latency(host, url, rounds)]
+
+
+def footprint(host: Host) -> list[Figure]:
+    """The largest sum of a job's processes, those in the database's container included, and who did not step back."""
+    peak, forward = 0.0, dict[str, str]()
+    for job in JOBS:
+        seen = host.watched(job)
+        peak = max(peak, seen["peak_bytes"] / MIB)
+        forward |= {name: shown for name, shown in seen["priorities"].items() if not stepped_back(shown)}
+    return [
+        Figure("memory of a job, at its peak", peak, "MiB", 512, "proportional set size of all its processes"),
+        Figure(
+            "programs of a job without `nice` and `ionice`", len(forward), "", 0,
+            ", ".join(sorted(forward)) or "nice 10, best effort 7: PostgreSQL's own tools too",
+        ),
+    ]  # fmt: skip
+
+
+def stepped_back(shown: str) -> bool:
+    """Whether a process runs at a low priority: `10 best-effort: prio 7`."""
+    nice, _, of_disk = shown.partition(" ")
+    return int(nice) >= 10 and (of_disk == PRIORITY or of_disk.startswith("idle"))
+
+
+def latency(host: Host, url: str, rounds: int) -> Figure:
+    """The 95th percentile of the application's answers during backups and between them, under the same light load."""
+    quiet: list[float] = []
+    busy: list[float] = []
+    with steady(url, RATE) as load:
+        for _ in range(rounds):
+            time.sleep(QUIET)  # the measurement itself
+            middle = time.monotonic()
+            host.seconds(databases.NIGHTLY)
+            end = time.monotonic()
+            quiet += [answer.seconds for answer in load.between(middle - QUIET, middle)]
+            busy += [answer.seconds for answer in load.between(middle, end)]
+    failed = sum(not answer.good for answer in load.answers)
+    if failed:
+        raise SystemExit(f"{failed} of {len(load.answers)} requests failed during backups")
+    usual, during = percentile(quiet, 0.95), percentile(busy, 0.95)
+    return Figure(
+        "application's p95 latency during a backup ÷ without one", during / usual, "x", 1.5,
+        f"s-2vcpu-2gb, {RATE} requests a second, a fifth of them writes:"
+        f" {1000 * during:.0f} ms and {1000 * usual:.0f} ms",
+    )  # fmt: skip

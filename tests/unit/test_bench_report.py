@@ -1,0 +1,78 @@
+"""The page of figures: every benchmark writes its own section, and a missed limit is said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.burden import stepped_back
+from bench.picture import bars
+from bench.report import Figure, table, write_section
+from bench.turns import in_turns, percentile, ratio, turned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "at_least", "word"),
+    [
+        (1.9, 2, False, "| 1.90 x | ≤ 2 x | yes |"),
+        (2.004, 2, False, "| 2.00 x | ≤ 2 x | **no** |"),
+        (41.06, 25, True, "| 41.1 x | ≥ 25 x | yes |"),
+        (24.99, 25, True, "| 25.0 x | ≥ 25 x | **no** |"),
+        (131.6, None, False, "| 132 x |  |  |"),
+    ],
+)
+def test_a_row_says_whether_the_figure_is_within_its_limit(
+    value: float, limit: float | None, at_least: bool, word: str
+) -> None:
+    assert word in Figure("name", value, "x", limit, "how", at_least=at_least).row
+
+
+def test_a_section_is_added_and_then_replaced_and_the_others_stay(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    write_section(page, "one", "One", table([Figure("first", 1, "s", 2, "so")]))
+    write_section(page, "two", "Two", "second")
+    write_section(page, "one", "One", "measured again")
+    text = page.read_text()
+    assert text.startswith("# Performance\n")
+    assert text.count("<!-- one -->") == text.count("<!-- two -->") == 2
+    assert "first" not in text
+    assert text.index("measured again") < text.index("second")
+    write_section(page, "two", "Two", "second")
+    assert page.read_text() == text
+
+
+def test_every_side_is_measured_in_every_round_and_each_begins_in_its_turn() -> None:
+    order: list[str] = []
+    sides = {name: lambda name=name: float(order.append(name) or len(order)) for name in ("a", "b", "c")}
+    measured = in_turns(3, sides, lambda number: order.append(f"round {number}"))
+    assert [word for word in order if word in sides] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    assert {len(values) for values in measured.values()} == {3}
+    assert turned(["a", "b"], 3) == ["b", "a"]
+
+
+def test_ratios_are_of_medians_and_percentiles_are_values_that_were_measured() -> None:
+    assert ratio({"slow": [8, 2, 100], "fast": [2, 1, 4]}, "slow", "fast") == 4
+    assert percentile([float(number) for number in range(1, 101)], 0.95) == 95
+    assert percentile([3.0], 0.95) == 3
+
+
+def test_a_process_that_did_not_step_back_is_seen() -> None:
+    assert stepped_back("10 best-effort: prio 7")
+    assert stepped_back("19 idle")
+    assert not stepped_back("0 best-effort: prio 7")
+    assert not stepped_back("10 none: prio 0")
+
+
+def test_the_picture_is_svg_with_a_bar_for_each_side() -> None:
+    drawn = ElementTree.fromstring(bars("<title>", {"a & b": (36.4, 7.3), "c": (0, 1)}))
+    assert [element.text for element in drawn.iter() if element.text and " s" in element.text] == [
+        "36.4 s",
+        "7.3 s",
+        "0.0 s",
+        "1.0 s",
+    ]
