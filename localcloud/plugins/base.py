@@ -16,7 +16,7 @@ from pulumi.provider.experimental import provider as sdk
 from localcloud.plugins import schema
 from localcloud.plugins.codec import CloudError, Codec, InitError, Properties, Work, working_on
 from localcloud.plugins.diff import GENERATED, compare, respond
-from localcloud.plugins.values import OLD_INPUTS, UNKNOWN, from_plain_map, to_plain, to_plain_map
+from localcloud.plugins.values import OLD_INPUTS, RAW_STATE, UNKNOWN, from_plain_map, to_plain, to_plain_map
 
 Result = TypeVar("Result")
 Function = Callable[[Any, Properties], Properties]
@@ -112,8 +112,7 @@ class StandIn(sdk.Provider):
             raise InitError(resource_id, work.state, inputs, codec.secrets, reason) from error
 
     async def read(self, request: sdk.ReadRequest) -> sdk.ReadResponse:
-        codec, old = self._codec(request.urn), to_plain_map(request.properties)
-        old.pop(OLD_INPUTS, None)
+        codec, old = self._codec(request.urn), _old_state(request.properties)
         found = await self._run(self._read, codec, Work(self._session, request.resource_id, old))
         if found is None:
             return sdk.ReadResponse("")
@@ -130,8 +129,7 @@ class StandIn(sdk.Provider):
     async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:
         working_on(request.urn)
         codec, new = self._codec(request.urn), to_plain_map(request.news)
-        inputs, old = _old_inputs(request.olds), to_plain_map(request.olds)
-        old.pop(OLD_INPUTS, None)
+        inputs, old = _old_inputs(request.olds), _old_state(request.olds)
         change = compare(codec, inputs, new, list(request.ignore_changes))
         state = {name: value for name, value in old.items() if name not in inputs or name in new}
         state |= _given(codec, new)
@@ -203,6 +201,12 @@ def _autoname(codec: Codec[Any], request: sdk.CheckRequest, old: Properties, inp
         digits = hashlib.sha256(seed + request.urn.encode()).hexdigest()[:7]
         inputs[codec.autoname] = f"{request.name[: codec.autoname_limit - 8]}-{digits}"
     inputs[GENERATED] = [codec.autoname] if generated else []
+
+
+def _old_state(properties: Mapping[str, Any]) -> Properties:
+    """What is known of a resource, without what is only true of the state as the real plugin left it."""
+    hidden = (OLD_INPUTS, RAW_STATE)
+    return {name: value for name, value in to_plain_map(properties).items() if name not in hidden}
 
 
 def _old_inputs(state: Mapping[str, Any]) -> Properties:

@@ -19,6 +19,9 @@ ASSET_SIGNATURE: Final = "c44067f5952c0a294b673a41bacd8c17"
 ARCHIVE_SIGNATURE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
 HIDDEN_SIGNATURE: Final = "hidden-signature"
 OLD_INPUTS: Final = "__inputs"
+# How the real plugin's own form of a state differs from the outputs beside it. Without it that plugin reads the outputs
+# alone; where it no longer fits them, that plugin ends.
+RAW_STATE: Final = "__pulumi_raw_state_delta"
 
 
 class Unknown:

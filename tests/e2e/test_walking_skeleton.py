@@ -35,6 +35,7 @@ def test_the_application_answers_on_the_droplet_that_pulumi_made(platform: Platf
     assert outputs["entry"]["address"] in outputs["url"]
     assert platform.get("/").startswith("<!doctype html"), "the front page"
     assert platform.get("/health/")
+    assert "tts-nginx" in platform.tts("ssh", "web-1", "--", "docker", "ps", "--format", "{{.Names}}")
 
 
 def test_status_says_that_every_service_is_healthy_and_a_verified_backup_is_minutes_old(platform: Platform) -> None:

@@ -227,6 +227,18 @@ def test_the_answer_of_the_api_is_shown_with_its_request(cloud: tuple[FakeApi, P
     assert "token-of-the-test" not in text
 
 
+def test_what_only_the_real_plugin_s_state_means_is_not_carried_into_another_state(
+    cloud: tuple[FakeApi, Plugin],
+) -> None:
+    _, plugin = cloud
+    inputs = plugin.inputs(VPC, {"region": "fra1", "description": "one"})
+    number, state = plugin.create(VPC, inputs)
+    state["__pulumi_raw_state_delta"] = {"obj": {"ps": {}}}
+    assert "__pulumi_raw_state_delta" not in plugin.read(VPC, number, state, inputs)[1]
+    news = {**inputs, "description": "two"}
+    assert "__pulumi_raw_state_delta" not in plugin.update(VPC, number, state, inputs, news)
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_api_is_asked_again(cloud: tuple[FakeApi, Plugin], status: int) -> None:
     api, plugin = cloud
