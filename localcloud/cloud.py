@@ -33,7 +33,7 @@ class Kind:
 
     `records` is the name of its records in the store, `resource` its name in URNs (do:RESOURCE:ID), `plural` that in
     tags; `reconcile` brings the world to what the records say, after each write and at the start; `recover` runs at
-    the start only.
+    the start only. `hosts` gives the host names of its resources with their addresses.
     """
 
     routes: Routes
@@ -42,7 +42,7 @@ class Kind:
     plural: str = ""
     reconcile: Callable[["Cloud"], None] | None = None
     recover: Callable[["Cloud"], None] | None = None
-    ids: Callable[["Cloud"], Iterable[str]] | None = None
+    hosts: Callable[["Cloud"], dict[str, str]] | None = None
 
 
 class Cloud:

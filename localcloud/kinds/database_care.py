@@ -70,6 +70,7 @@ def limits(cluster: Record) -> Limits:
 
 
 def tend_later(cloud: Cloud, identity: str) -> None:
+    """Look after a cluster now, beside all else; if that waits for something, other work does not."""
     threading.Thread(target=tend, args=(cloud, identity), name=f"database {identity}", daemon=True).start()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from localcloud.cloud import Cloud, Kind, now
 from localcloud.kinds import addresses, catalog, database_care, tags, vpcs
-from localcloud.kinds.database_care import hosts
+from localcloud.kinds.database_care import hosts, names
 from localcloud.servers import PORT, SECOND_PORT
 from localcloud.store import Record
 from localcloud.web import ApiError, Call, Routes, invalid
@@ -126,7 +126,7 @@ def create(cloud: Cloud, call: Call) -> dict[str, Any]:
         cloud.store.kind("assignments")[f"do:dbaas:{identity}"] = {
             "project_id": cloud.one("projects", project)["id"], "assigned_at": now(),
         }  # fmt: skip
-    cloud.later(lambda: database_care.tend(cloud, identity))
+    database_care.tend_later(cloud, identity)
     return {"database": present(cloud, cluster)}
 
 
@@ -188,7 +188,7 @@ def show(cloud: Cloud, call: Call, identity: str) -> dict[str, Any]:
 def delete(cloud: Cloud, call: Call, identity: str) -> None:
     find(cloud, identity)["leaving"] = True
     cloud.store.kind("assignments").pop(f"do:dbaas:{identity}", None)
-    cloud.later(lambda: database_care.tend(cloud, identity))
+    database_care.tend_later(cloud, identity)
 
 
 @routes.put("/v2/databases/<identity>/resize", status=202)
@@ -202,7 +202,7 @@ def resize(cloud: Cloud, call: Call, identity: str) -> dict[str, Any]:
     _set_nodes(cloud, cluster, call.get("num_nodes", int, cluster["num_nodes"]))
     if cluster["status"] == "online":
         cluster["status"] = "resizing"
-    cloud.later(lambda: database_care.tend(cloud, identity))
+    database_care.tend_later(cloud, identity)
     return {}
 
 
@@ -256,5 +256,5 @@ def recover(cloud: Cloud) -> None:
 
 
 KIND = Kind(
-    routes, records="databases", resource="dbaas", plural="databases", reconcile=reconcile, recover=recover
+    routes, records="databases", resource="dbaas", plural="databases", reconcile=reconcile, recover=recover, hosts=names
 )  # fmt: skip

@@ -9,6 +9,7 @@ from localcloud.zones import RecordError, rdata
 
 routes = Routes()
 TTL = 1800
+HOST_TTL = 30
 SERVERS = ("ns1", "ns2", "ns3")
 TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "SOA", "SRV", "TXT")
 # The data of these is a host name: it comes with a final dot and is shown without.
@@ -17,11 +18,14 @@ NUMBERS = ("priority", "port", "weight", "flags")
 
 
 def publish(cloud: Cloud) -> None:
-    """Let the name server answer as the records say."""
+    """Let the name server answer as the records say, and for the names that the cloud itself gives out."""
     with cloud.store.transaction():
         zones: dict[str, list[Record]] = {one["name"]: [] for one in cloud.records("domains")}
         for record in cloud.records("domain_records"):
             zones[record["domain"]].append(dict(record))
+        for host, address in (pair for kind in cloud.kinds if kind.hosts for pair in kind.hosts(cloud).items()):
+            name, _, domain = host.partition(".")
+            zones.setdefault(domain, []).append({"type": "A", "name": name, "data": address, "ttl": HOST_TTL})
     cloud.zones.replace(zones)
 
 
