@@ -156,6 +156,7 @@ def jobs(
         app_env_file=APP_ENV_FILE,
         media_volume=app.media_volume,
         media_references=app.media_references,
+        broker_service="" if settings.row.outside else app.broker_service,
         database=DatabaseSource(app.database_service, app.database_user, app.databases),
         outside=outside.backed_up if outside and settings.row.outside else None,
         keep=Keep(**keep, upload_limit_kib=settings.upload_limit_kib),

@@ -48,8 +48,8 @@ class Keep:
 class BackupJobsArgs:
     """`owner` is the host's role name: it labels every snapshot and stays the same when the droplet is replaced.
 
-    `outside` is where databases and media are, or None while they are on the host. `alerts` are the channels that hear
-    of every job's end, or None for none.
+    `outside` is where databases and media are, or None while they are on the host; `broker_service` is empty when the
+    broker is elsewhere. `alerts` are the channels that hear of every job's end, or None for none.
     """
 
     host: remote.Access
@@ -62,6 +62,7 @@ class BackupJobsArgs:
     app_env_file: str
     media_volume: str
     media_references: tuple[str, ...]
+    broker_service: str
     database: DatabaseSource
     outside: Outside | None
     keep: Keep
@@ -132,6 +133,7 @@ def environment(args: BackupJobsArgs) -> dict[str, pulumi.Input[str]]:
         "TTS_PG_EXPECTED": ",".join(args.database.expected),
         "TTS_MEDIA_VOLUME": args.media_volume,
         "TTS_MEDIA_REFERENCES": ",".join(args.media_references),
+        "TTS_BROKER_SERVICE": args.broker_service,
         "TTS_CONFIG_PATHS": ":".join(config_paths),
         "TTS_LOCAL_REPOSITORY": "/var/backups/tts/restic",
         "TTS_PASSWORD_FILE": f"{SECRETS_DIRECTORY}/backup-passphrase",

@@ -155,6 +155,8 @@ def steps(layout: Layout, *, only_python: bool, lint: bool, tests: bool) -> Iter
     yield engine_step()
     yield tool_step(tools.RESTIC)
     yield tool_step(tools.COMPOSE)
+    if tests:
+        yield tool_step(tools.FAKE_GCS)
     yield packages_step(("ssh",), "packages")
     yield docker_step()
     yield base_image_step()

@@ -25,7 +25,7 @@ from tests.e2e.waiting import wait_for
 from toolchain.environment import local_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = "docker compose -p tts-docker --env-file /etc/tts/app.env -f /srv/app/compose.yaml"
@@ -202,6 +202,10 @@ class Platform:
         """The same tickets, users, messages, workflow steps and notifications each time, in all five databases."""
         for service in SERVICES_WITH_A_DATABASE:
             self.host("web-1", f"docker exec tts-{service} python manage.py seed --tickets {tickets} --seed 42")
+
+    def in_each_database(self, statements: Mapping[str, str]) -> None:
+        for database, statement in statements.items():
+            self.psql(statement, database)
 
     def settled(self) -> Fingerprint:
         """The fingerprint once the workers have nothing left to do: two readings in a row that are equal."""

@@ -7,22 +7,40 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e import bulk
 from tests.e2e.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.platform import Fingerprint, Platform
 
 pytestmark = pytest.mark.rehearsal
+TICKETS = 850  # have more than a thousand attachments
 
 
-def test_a_drill_restores_every_row_on_a_server_without_a_network(platform: Platform, seeded: Fingerprint) -> None:
+@pytest.fixture(scope="module")
+def grown(platform: Platform, seeded: Fingerprint) -> Iterator[Fingerprint]:
+    """A platform of some size: a hundred thousand rows more in each database, a thousand files."""
+    platform.seed(TICKETS)
+    platform.in_each_database(bulk.ADD)
+    found = platform.settled()
+    assert seeded.attachments.items() <= found.attachments.items()
+    assert len(found.attachments) >= 1000
+    assert all(sum(tables.values()) >= bulk.ROWS for tables in found.rows.values())
+    assert set(found.rows) == set(bulk.ADD)
+    yield found
+    platform.in_each_database(bulk.REMOVE)
+
+
+def test_a_drill_restores_every_row_on_a_server_without_a_network(platform: Platform, grown: Fingerprint) -> None:
     platform.tts("backup", "all")
     drill = platform.tts_json("drill", "--from", "aws")
     assert drill["result"] == "PASS", drill["findings"]
-    assert set(drill["databases"]) == set(seeded.rows)
-    for name, tables in seeded.rows.items():
+    assert set(drill["databases"]) == set(grown.rows)
+    for name, tables in grown.rows.items():
         assert drill["databases"][name]["rows"] == sum(tables.values()), name
-    assert drill["media"]["files"] == len(seeded.attachments)
+    assert drill["media"]["files"] == len(grown.attachments)
     assert platform.tts_json("status")["drill"]["result"] == "PASS"
 
 
@@ -31,7 +49,7 @@ def test_a_drill_on_the_operator_s_machine_needs_no_host(platform: Platform) -> 
     assert drill["result"] == "PASS", drill["findings"]
 
 
-def test_a_lost_droplet_comes_back_with_every_row_and_file(platform: Platform, seeded: Fingerprint) -> None:
+def test_a_lost_droplet_comes_back_with_every_row_and_file(platform: Platform, grown: Fingerprint) -> None:
     before = platform.outputs()
     droplet = before["hosts"][0]["dropletId"]
     platform.delete_droplet(droplet)
@@ -39,9 +57,9 @@ def test_a_lost_droplet_comes_back_with_every_row_and_file(platform: Platform, s
     after = platform.outputs()
     assert after["hosts"][0]["dropletId"] not in {droplet, None}
     assert after["url"] == before["url"], "the address that the world knows leads to the new host"
-    assert platform.fingerprint() == seeded
+    assert platform.fingerprint() == grown
     assert report["repository"] == "spaces"
-    assert report["rows"] == {name: sum(tables.values()) for name, tables in seeded.rows.items()}
+    assert report["rows"] == {name: sum(tables.values()) for name, tables in grown.rows.items()}
     assert 0 < report["rto"] < 1800, "seconds until the application answered again"
     assert report["rpo"] > 0
     (kept,) = (platform.local / "journal").glob("rebuild-*Z.json")

@@ -124,6 +124,7 @@ def test_retention_thresholds_and_bandwidth_reach_the_host(variant: Callable[...
         "TTS_MEDIA_REFERENCES": "ticket_db:ticketing_attachment.file",
         "TTS_LIMIT_UPLOAD_KIB": "512",
     }
+    assert env["TTS_BROKER_SERVICE"] == "rabbitmq"
     assert graph.outputs["backup"]["retention"] == {"daily": 7, "weekly": 5, "monthly": 3}
 
 

@@ -215,8 +215,9 @@ class Host:
             shutil.rmtree(self.repository(path.name))
             shutil.copytree(path, self.repository(path.name))
 
-    def snapshots(self, repository: str = "local", kind: str | None = None) -> list[dict[str, Any]]:
-        done = self.restic(repository, "snapshots", "--json", "--no-lock", *(["--tag", f"kind={kind}"] if kind else []))
+    def snapshots(self, repository: str = "local", kind: str | None = None, address: str = "") -> list[dict[str, Any]]:
+        words = ["--tag", f"kind={kind}"] if kind else []
+        done = self.restic(repository, "snapshots", "--json", "--no-lock", *words, address=address)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -162,6 +162,27 @@ def test_fault_67_failed_runs_do_not_make_the_repository_grow(bare_host):
     assert size_of(host.repository("local")) < 1.1 * (good + 1_000_000)
 
 
+def test_fault_74_definitions_of_the_broker_are_in_the_config_backup_or_their_absence_is_a_warning(bare_host):
+    definitions = {"rabbit_version": "3.10.8", "users": [{"name": "shop", "password_hash": "x"}], "vhosts": []}
+    bare_host.docker["containers"].append(
+        {"name": "shop-rabbitmq-1", "service": "rabbitmq", "project": "shop", "state": "running"}
+    )
+    bare_host.write(TTS_OFFSITE="aws", TTS_BROKER_SERVICE="rabbitmq")
+    for known, warnings in ((None, 1), ("no JSON", 1), (json.dumps(definitions), 0)):
+        bare_host.docker |= {"definitions": known} if known else {}
+        bare_host.write_docker()
+        done = bare_host.run("backup", "config", "--json")
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)["warnings"]) == warnings
+        assert not (bare_host.root / "state" / "staging").exists()
+    path = f"{bare_host.root}/state/staging/broker/definitions.json"
+    assert json.loads(bare_host.restic("aws", "dump", "latest", path).stdout) == definitions
+    assert bare_host.run("config-diff", "latest").stdout == "", "the definitions are no file of the host"
+    before = (bare_host.root / "app.env").read_text()
+    assert bare_host.run("restore", "config", "--yes").returncode == 0
+    assert (bare_host.root / "app.env").read_text() == before
+
+
 def test_fault_76_a_run_ends_with_the_settings_with_which_it_began(host):
     gate = host.root / "gate"
     fake_tool(host, "pg_dump", f'touch {gate}.reached; while [ ! -e {gate} ]; do sleep 0.05; done; exec "$REAL" "$@"')

@@ -47,6 +47,7 @@ OPTIONAL: dict[str, str] = {
     "TTS_MEDIA_CREDENTIALS": "",
     "TTS_MEDIA_ERRORS": "10",
     "TTS_MEDIA_REFERENCES": "",
+    "TTS_BROKER_SERVICE": "",
     "TTS_CONFIG_PATHS": "",
     "TTS_OFFSITE": "",
     "TTS_KEEP_DAILY": "30",
@@ -99,6 +100,7 @@ class Config:
     media_credentials: Path | None
     media_errors: int
     media_references: tuple[str, ...]
+    broker_service: str
     config_paths: tuple[Path, ...]
     local_repository: Path
     password_file: Path
@@ -216,6 +218,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         media_credentials=_path(get("TTS_MEDIA_CREDENTIALS")),
         media_errors=int(get("TTS_MEDIA_ERRORS")),
         media_references=_csv(get("TTS_MEDIA_REFERENCES")),
+        broker_service=get("TTS_BROKER_SERVICE"),
         config_paths=_paths(get("TTS_CONFIG_PATHS")),
         local_repository=Path(get("TTS_LOCAL_REPOSITORY")),
         password_file=Path(get("TTS_PASSWORD_FILE")),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tts_host import broker
 from tts_host.choose import choose
 from tts_host.config import Config, load
 from tts_host.log import Failure, redact, step
@@ -99,7 +100,8 @@ def files(config: Config, source: str, name: str) -> dict[str, bytes]:
     snapshot = choose(store, config.host, config.stack, "config", name)
     with tempfile.TemporaryDirectory(prefix="config-diff.", dir=config.state_dir) as place:
         store.run("restore", snapshot.id, "--target", place, "--no-lock", timeout=None)
-        return read_below(Path(place), [path.lstrip("/") for path in snapshot.paths])
+        paths = [path for path in snapshot.paths if Path(path).parent != broker.folder(config)]  # no file of the host
+        return read_below(Path(place), [path.lstrip("/") for path in paths])
 
 
 def read_below(root: Path, paths: list[str]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_host import bucket, docker
+from tts_host import broker, bucket, docker
 from tts_host.config import Config, load
 from tts_host.log import Failure, facts, log, record, step, warn
 from tts_host.restic import Repository, local_repository
@@ -48,7 +48,7 @@ def sources_of(config: Config, kind: str) -> list[Path]:
         raise Failure(f"configured paths are missing: {', '.join(missing)}")
     if not config.config_paths:
         raise Failure("TTS_CONFIG_PATHS is empty: there is no configuration to back up")
-    return list(config.config_paths)
+    return [*config.config_paths, *broker.export(config)]
 
 
 def media_of(config: Config) -> Path:
