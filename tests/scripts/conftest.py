@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.cheap_keys import cheapen
 from tests.scripts.hosts import HOST, TOOLS, Host, Server, as_server_user, give_server, make_host, ready, wait_for
@@ -128,6 +129,16 @@ def backed_up(host: Host, made_backup: Path) -> Host:
     """A host with one backup of its databases in each repository."""
     host.take_repositories(made_backup)
     return host
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An object store that takes every key."""
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    address, port = store.get_host_and_port()
+    yield f"http://{address}:{port}"
+    store.stop()
 
 
 @pytest.fixture

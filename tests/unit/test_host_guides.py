@@ -66,7 +66,7 @@ def test_bug_50_psql_stops_at_the_first_error() -> None:
 
 def test_bug_55_nothing_sleeps_for_readiness() -> None:
     assert not [name for name, text in SHELL.items() if re.search(r"\bsleep (?:[1-9]\d|[6-9])\b", _code(text))]
-    assert "--wait" in PYTHON["install_app.py"]
+    assert "--wait" in PYTHON["application.py"]
 
 
 def test_bug_57_compose_is_the_plugin() -> None:

@@ -4,13 +4,14 @@ import io
 import json
 import os
 from hashlib import sha256
-from unittest.mock import Mock, patch
+from unittest.mock import MagicMock, Mock, patch
 from urllib.error import HTTPError, URLError
 
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import TestCase, override_settings
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from config.celery import app as celery
@@ -170,3 +171,23 @@ class SeededFilesTest(TestCase):
         self.assertEqual({entry["path"] for entry in after["files"]["damaged"]}, {changed.file.name, lost.file.name})
         self.assertNotEqual(before["files"]["sha256"], after["files"]["sha256"])
         self.assertEqual(before["rows"], after["rows"])
+
+
+class DrainedTest(TestCase):
+    """What must not wait any more when the broker changes."""
+
+    def drained(self, **tasks: int) -> None:
+        link = MagicMock()
+        channel = link.__enter__().channel().__enter__()
+        channel.queue_declare = lambda queue, **_: Mock(message_count=tasks[queue])
+        with patch.object(celery, "connection_for_read", return_value=link):
+            call_command("drained")
+
+    def test_an_event_that_is_not_sent_and_a_task_that_nobody_did_are_told(self):
+        Event.objects.create(task="x", queue="workflow", arguments={}, sent_at=timezone.now())
+        self.drained(workflow=0)
+        with self.assertRaisesMessage(CommandError, "2 tasks in queue workflow"):
+            self.drained(workflow=2)
+        Event.objects.create(task="x", queue="notification", arguments={})
+        with self.assertRaisesMessage(CommandError, "1 events not sent"):
+            self.drained(workflow=0, notification=0)

@@ -44,7 +44,7 @@ class Bucket:
         """rclone's whole configuration. Secrets are in the environment of the child alone."""
         values = {
             "TYPE": "s3",
-            "PROVIDER": "DigitalOcean",
+            "PROVIDER": "Other",  # the bucket in the path: every store takes that
             "ENV_AUTH": "false",
             "ACCESS_KEY_ID": self.access_key,
             "SECRET_ACCESS_KEY": self.secret_key,
@@ -53,7 +53,8 @@ class Bucket:
             "NO_CHECK_BUCKET": "true",
         }
         settings = {f"RCLONE_CONFIG_{REMOTE.upper()}_{key}": value for key, value in values.items()}
-        return {**settings, "RCLONE_CONFIG": "/dev/null"}
+        # A bundle of CAs of a person's shell is one that rclone cannot load.
+        return {**settings, "RCLONE_CONFIG": "/dev/null", "AWS_CA_BUNDLE": ""}
 
     def try_run(self, *args: str, timeout: float | None = None) -> Done:
         return run(["rclone", *args], env=self.environment(), timeout=timeout)
@@ -68,7 +69,8 @@ class Bucket:
 
     def check(self) -> None:
         """Prove that the bucket answers to this key."""
-        self.run("lsf", "--max-depth=1", "--retries=1", "--contimeout=10s", "--timeout=20s", self.remote, timeout=120)
+        patience = ("--retries=1", "--low-level-retries=2", "--contimeout=10s", "--timeout=20s")
+        self.run("lsf", "--max-depth=1", *patience, self.remote, timeout=120)
 
     def size(self) -> int:
         """Bytes of all objects."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 VOLUME = "com.docker.compose.volume"
+DRAINED = "tts.drained"
 SQLITE_NAME = re.compile(r"\.(sqlite3?|db3?)$")
 MEDIA_PATH = re.compile(r"/(media|uploads)/")
 SYSTEM_PATH = re.compile(r"^/(usr|tmp|proc|sys|run|dev|etc|boot|var/(cache|tmp|run|log|lib/(apt|dpkg)))/")
@@ -39,6 +40,8 @@ class Container:
     one_off: bool
     read_only: bool
     upper: str  # folder of its own layer on this host; empty when the storage driver has none
+    published: bool = False  # it has ports of this host
+    drained: str = ""  # a command that tells whether work waits for the broker
     pid: int = 0  # of its first process, on this host
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)  # holds secrets
 
@@ -110,6 +113,20 @@ def volume_folder(project: str, volume: str) -> Path:
     return folder
 
 
+def volume_folders(project: str, volumes: list[str]) -> list[Path]:
+    """The folders of those of the project's volumes that are there."""
+    return [
+        folder for name in volumes for folder in (Path(item["Mountpoint"]) for item in volumes_named(project, name))
+    ]
+
+
+def volumes_named(project: str, volume: str) -> list[dict[str, Any]]:
+    """The project's volume of that name in the Compose file, as Docker describes it: one, or none."""
+    labels = ("--filter", f"label={PROJECT}={project}", "--filter", f"label={VOLUME}={volume}")
+    names = docker("volume", "ls", "--format", "{{.Name}}", *labels).split()
+    return [json.loads(docker("volume", "inspect", name))[0] for name in names]
+
+
 def unprotected(project: str, kind: str, database_service: str) -> list[str]:
     """State in a container's own layer, which goes with the container and is in no dump: SQLite files or media."""
     found: list[str] = []
@@ -164,6 +181,8 @@ def _container(item: dict[str, Any]) -> Container:
         one_off=labels.get("com.docker.compose.oneoff") == "True",
         read_only=bool((item.get("HostConfig") or {}).get("ReadonlyRootfs")),
         upper=((item.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "",
+        published=bool((item.get("HostConfig") or {}).get("PortBindings")),
+        drained=labels.get(DRAINED, ""),
         pid=int(state.get("Pid") or 0),
         env=dict(line.partition("=")[::2] for line in item["Config"].get("Env") or []),
     )

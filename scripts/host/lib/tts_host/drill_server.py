@@ -19,7 +19,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from tts_host import docker
+from tts_host import docker, placement
 from tts_host.log import Failure, log
 from tts_host.postgres import Server
 from tts_host.process import end, run, start
@@ -56,11 +56,13 @@ def throwaway(config: Config, manifest: dict[str, Any], kind: str | None, report
 
 
 def image_of(config: Config, manifest: dict[str, Any]) -> str | None:
-    """The image of the live server when it runs in a container here, else the one that the backup came from."""
+    """The image of the live server when it runs in a container here, else the one that the backup came from, else the
+    one that the application has for it where the database is outside.
+    """
     if config.pg_mode == "container":
         with suppress(Failure):
             return docker.one_container(config.project, config.pg_service).image_id
-    return manifest["server"].get("image")
+    return manifest["server"].get("image") or placement.record(config).get("image")
 
 
 def has_image(image: str) -> bool:

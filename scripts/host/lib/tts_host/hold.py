@@ -15,7 +15,7 @@ def main(args: list[str]) -> None:
     {"on": hold, "off": release}[args[0]](load())
 
 
-def since(config: Config) -> str | None:
+def since(config: state.Home) -> str | None:
     """When the hold began, or None: the host is free."""
     return state.read(config, STATE).get("since")
 

@@ -86,9 +86,14 @@ class Server:
     def stream(self, program: str, *args: str, database: str | None = None, **pipes: Any) -> subprocess.Popen[bytes]:
         return start(self.command(program, *args, database=database), env=dict(self.env), **pipes)
 
-    def tool_output(self, *argv: str) -> str:
+    def shell(self, script: str, program: str, *args: str, database: str | None = None) -> Done:
+        """Run a shell script where the server's tools run; the tool with its options is `"$@"` in it."""
+        argv = self.command(program, *args, database=database)[len(self.prefix) :]
+        return run([*self.prefix, "sh", "-c", script, "sh", *argv], env=self.env)
+
+    def tool_output(self, *argv: str, stdin: str | None = None) -> str:
         """Run an ordinary command where the server's tools run."""
-        done = run([*self.prefix, *argv], env=self.env, timeout=300)
+        done = run([*self.prefix, *argv], env=self.env, stdin=stdin, timeout=300)
         if done.code != 0:
             raise Failure(f"{argv[0]} on the database server ended with {done.code}: {done.words}")
         return done.out

@@ -118,6 +118,7 @@ def need_of_media(config: Config) -> dict[Path, int]:
     if source is None:
         size = folder_size(docker.volume_folder(config.project, config.media_volume))
         return {config.local_repository: max(0, size - folder_size(config.local_repository))}
+    source.check()
     size = source.size()
     stored, mirrored = folder_size(config.local_repository), folder_size(config.media_mirror)
     return {config.local_repository: max(0, size - stored), config.media_mirror: max(0, size - mirrored)}

@@ -20,10 +20,12 @@ COMMANDS = {
     "tts-snapshots": "snapshots",
     "tts-hold": "hold",
     "tts-drill": "drill",
+    "tts-drain": "drain",
     "tts-config-diff": "config-diff",
     "tts-host-status": "status",
     "tts-keys": "keys",
     "tts-quiesce": "quiesce",
+    "tts-release-old": "release-old",
     "tts-sample": "sample",
 }
 SCHEDULE = "etc/cron.d/tts"
@@ -61,6 +63,14 @@ def publish(source: Path, root: Path, *, backs_up: bool = True) -> list[str]:
             replace(target, text, 0o644)
             changed.append(f"/{path}")
     return changed + remove_old(root, home / "releases", name)
+
+
+def publish_again(source: Path) -> None:
+    """Bring the commands of a host that has them to this version: they must know what is under way here."""
+    if (Path("/") / HOME / "current").exists() and source.parts[: len(Path("/" + HOME).parts)] != Path(
+        "/" + HOME
+    ).parts:
+        publish(source, Path("/"))
 
 
 def links(name: str) -> dict[str, str]:

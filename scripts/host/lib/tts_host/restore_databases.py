@@ -47,6 +47,7 @@ def restore(
     )
     server.end_own_sessions()
     remove_leftovers(server)
+    entries = [as_is_here(server, entry) for entry in entries]
     try:
         fill_aside(server, Source(repository, snapshot, folder, len(manifest["databases"])), entries, emit)
         return swap_in(
@@ -74,12 +75,27 @@ def add_missing_roles(server: Server, globals_sql: str, expected: dict[str, Any]
     missing = [role for role in expected["roles"] if role not in there]
     if not missing:
         return
-    server.sql(server.maintenance, "\n".join(role_statements(globals_sql, missing)) + "\n")
+    server.sql(
+        server.maintenance, "\n".join(role_statements(globals_sql, missing, humbly=server.mode == "managed")) + "\n"
+    )
     log("info", created_roles=", ".join(missing))
 
 
-def role_statements(globals_sql: str, missing: list[str]) -> list[str]:
-    """The lines of the globals that make these roles and their memberships."""
+def as_is_here(server: Server, entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry as this server has that database. A backup may be from the other side of a move, where the database is
+    another role's; and the administrator of a managed server can give tables to an owner only by being one.
+    """
+    live = next((item for item in server.databases() if item["name"] == entry["name"]), None)
+    if live is None or (server.mode != "managed" and live["owner"] == entry["owner"]):
+        return entry
+    log("info", database=entry["name"], restored_for=live["owner"])
+    return {**entry, **{key: live[key] for key in ("owner", "acl", "settings")}, "adopted": True}
+
+
+def role_statements(globals_sql: str, missing: list[str], *, humbly: bool = False) -> list[str]:
+    """The lines of the globals that make these roles and their memberships; `humbly` by one who is no superuser."""
+    if humbly:
+        globals_sql = re.sub(r" NO(SUPERUSER|REPLICATION|BYPASSRLS)\b", "", globals_sql)
     written = "|".join(re.escape(name) for role in missing for name in {role, identifier(role)})
     pattern = re.compile(rf"(CREATE ROLE|ALTER ROLE|COMMENT ON ROLE) ({written})[ ;]|GRANT .* TO ({written})[ ;]")
     return [line for line in globals_sql.splitlines() if pattern.match(line)]
@@ -132,7 +148,8 @@ def load(server: Server, entry: dict[str, Any], dump: str, halt: Event) -> None:
     if halt.is_set():
         return
     create(server, side, entry)
-    done = server.tool("pg_restore", "--exit-on-error", "--jobs=2", dump, database=side)
+    owner = ("--no-owner", "--no-acl", f"--role={entry['owner']}") if entry.get("adopted") else ()
+    done = server.tool("pg_restore", "--exit-on-error", "--jobs=2", *owner, dump, database=side)
     if done.code != 0:
         raise Failure(f"pg_restore of {entry['name']} ended with {done.code}: {done.words}")
     server.tool_output("rm", dump)

@@ -6,23 +6,27 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tts_host.config import Config
+from typing import Any, Protocol
 
 
-def read(config: Config, name: str) -> dict[str, Any]:
+class Home(Protocol):
+    """What knows where the state files are: the settings of the jobs, or less."""
+
+    @property
+    def state_dir(self) -> Path: ...
+
+
+def read(home: Home, name: str) -> dict[str, Any]:
     """The document of that name; empty when there is none or it is damaged."""
     try:
-        found = json.loads((config.state_dir / "state" / f"{name}.json").read_text(encoding="utf-8"))
+        found = json.loads((home.state_dir / "state" / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def write(config: Config, name: str, document: dict[str, Any]) -> None:
-    replace(config.state_dir / "state" / f"{name}.json", json.dumps(document, indent=1) + "\n", 0o600)
+def write(home: Home, name: str, document: dict[str, Any]) -> None:
+    replace(home.state_dir / "state" / f"{name}.json", json.dumps(document, indent=1) + "\n", 0o600)
 
 
 def replace(path: Path, text: str, mode: int) -> None:
@@ -36,6 +40,16 @@ def replace(path: Path, text: str, mode: int) -> None:
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         Path(temporary).replace(path)
+        keep_entry(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def keep_entry(folder: Path) -> None:
+    """What was renamed in a folder stays renamed when the host loses its power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -8,7 +8,7 @@ import os
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tts_host import docker, drill, gauge, hold, sample, state
+from tts_host import docker, drill, gauge, hold, move_journal, placement, sample, state
 from tts_host.config import Config, load
 from tts_host.log import Failure, now, stamp, step
 from tts_host.restic import Snapshot, folder_size, local_repository
@@ -45,6 +45,8 @@ def status(config: Config) -> dict[str, Any]:
             for job, hour, minute, day in (SCHEDULE if backs_up else ())
         ],
         "drill": drill.last(config),
+        "placement": placement.recorded(config),
+        "move": move_journal.shown(config),
         "findings": findings(config),
         "errors": errors,
     }
@@ -53,8 +55,15 @@ def status(config: Config) -> dict[str, Any]:
 def findings(config: Config) -> list[str]:
     """What the last verification found, and a hold that nobody has ended."""
     held = hold.since(config)
-    found = state.read(config, "verify").get("findings", [])
-    return [*found, *([f"this host is held since {held}: no backup is made until tts-hold off"] if held else [])]
+    found = list(state.read(config, "verify").get("findings", []))
+    found += [f"this host is held since {held}: no backup is made until tts-hold off"] if held else []
+    moving = move_journal.shown(config)
+    if moving:
+        found.append(
+            f"the state moves from the {moving['from']} to the {moving['to']} side since {moving['since']} "
+            f"({moving['step']}). If no deployment runs, deploy again (pulumi up): it goes on from there"
+        )
+    return found
 
 
 def attempt(errors: list[str], question: Any, otherwise: Any) -> Any:

@@ -1,0 +1,264 @@
+"""Move the application's state between this host and the outside, either way, without losing what was acknowledged.
+
+Copy while the application runs; stop it, with no work left in the queues; copy again what has changed since; compare
+everything; switch; start. Whatever fails before the switch ends with the application running where it ran. Nothing of
+the old side is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tts_host import content, docker, hold, move_broker, move_journal, placement
+from tts_host.application import (
+    env_path,
+    env_text,
+    image_of,
+    restart_bound,
+    start,
+    swap,
+    try_compose,
+    volumes_of,
+)
+from tts_host.config import load
+from tts_host.log import ConfigError, Failure, log, step
+from tts_host.move_databases import Copies
+from tts_host.move_host import has_state, is_running, make_ready, start_again
+from tts_host.move_media import Media
+from tts_host.move_servers import servers
+from tts_host.placement import HOST, OUTSIDE, Home
+from tts_host.preflight import MARGIN, check_device, existing
+from tts_host.release import publish_again
+from tts_host.request import read_request
+from tts_host.state import replace
+
+if TYPE_CHECKING:
+    from tts_host.application import Application
+    from tts_host.move_journal import Journal
+    from tts_host.sides import OutsideSide
+
+OWNERS = "select datname as name, pg_get_userbyid(datdba) as owner from pg_database where not datistemplate"
+START_S = 10  # of every stop, on top of what is measured: the last services go down
+REQUEST = "move-request"  # what the deployment sent, kept from the switch to the end: the end may come without it
+
+
+def is_due(home: Home, app: Application, project: dict[str, Any]) -> bool:
+    """Whether the state is where it is not wanted. A new host that holds none has nothing to move."""
+    wanted = app.wishes.placement
+    if placement.is_recorded(home):
+        return placement.recorded(home) != wanted
+    return wanted == OUTSIDE and has_state(app, project)
+
+
+def carry_out(home: Home, app: Application, project: dict[str, Any], request: str) -> None:
+    """The whole move. Returns when every service is healthy on the new side."""
+    outside = app.wishes.outside
+    if outside is None:
+        raise ConfigError("sides.outside is missing: the state of this host is there, and nobody says where that is")
+    if hold.since(home):
+        raise Failure("this host is held while its data is brought back (tts-hold): that comes first")
+    goal = str(app.wishes.placement)
+    with move_journal.jobs_wait(home), ExitStack() as stack:
+        publish_again(Path(__file__).resolve().parents[2])
+        journal = move_journal.find(home) or move_journal.begin(home, OUTSIDE if goal == HOST else HOST, goal)
+        were_running = [name for name in app.wishes.host.services if is_running(app, name)]
+        try:
+            copies = prepare(stack, app, project, outside, journal)
+            began = transfer(home, app, outside, copies, journal, request)
+        except BaseException:
+            idle = [name for name in app.wishes.host.services if goal == HOST and name not in were_running]
+            start_again(home, app, journal, idle)
+            raise
+        copies.databases.hand_over()
+        journal.enter("marked")
+        stack.close()
+        forward(home, app, journal)
+    log("info", result="ok", moved_to=goal, stopped_s=f"{time.monotonic() - began:.1f}")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is moved: the databases, and the media where both sides have a place for them."""
+
+    databases: Copies
+    media: Media | None
+
+
+def prepare(
+    stack: ExitStack, app: Application, project: dict[str, Any], outside: OutsideSide, journal: Journal
+) -> Parts:
+    """Both sides answer, nothing that counts would be overwritten, and there is room."""
+    make_ready(app, project, journal)
+    near, far = stack.enter_context(servers(app.project, app.wishes.host, outside))
+    outwards = journal.goal == OUTSIDE
+    if outwards:
+        databases = Copies(near, far, outside.owners)
+    else:
+        owners = {row["name"]: row["owner"] for row in near.rows(near.maintenance, OWNERS)}
+        absent = [name for name in outside.owners if name not in owners]
+        if absent:
+            raise Failure(f"this host's database server has no database {', '.join(absent)}: make it, with its owner")
+        databases = Copies(far, near, {name: owners[name] for name in outside.owners})
+    media = None
+    if app.wishes.host.media_volume and outside.media:
+        folder = docker.volume_folder(app.project, app.wishes.host.media_volume)
+        media = Media(folder, outside.media, outwards)
+        media.check()
+    size = databases.check()
+    if not outwards and outside.media:
+        size += outside.media.size()
+    # A dump of each of two databases at a time, and, on the way in, what they become.
+    check_device(existing(Path("/var/lib/docker")), size + (0 if outwards else size) + MARGIN, 0)
+    databases.prepare()
+    return Parts(databases, media)
+
+
+def transfer(home: Home, app: Application, outside: OutsideSide, parts: Parts, journal: Journal, request: str) -> float:
+    """From the first copy to the point of no return. Returns when the stop began, on the clock that never goes back."""
+    if not journal.is_past("closing"):
+        journal.enter("copying")
+    seconds = copy_ahead(parts)
+    log("info", estimated_stop_s=f"{seconds:.0f}", allowed_s=outside.max_stop_s)
+    if seconds > outside.max_stop_s:
+        raise Failure(
+            f"the application would stand still for about {seconds:.0f} s, allowed are {outside.max_stop_s} s. Nothing "
+            "was changed: try again when less is written, or allow more (`maxStopSeconds`)"
+        )
+    began = time.monotonic()
+    move_journal.promise_start(home)
+    journal.enter("closing")
+    source_is_here = journal.origin == HOST
+    move_broker.stop(
+        app.project, app.wishes.host.services, app.wishes.host.broker if source_is_here else "", journal.enter
+    )
+    journal.enter("stopped")
+    copy_the_rest(parts)
+    journal.enter("copied")
+    replace(request_path(), request, 0o600)
+    journal.enter("switching")
+    return began
+
+
+def copy_ahead(parts: Parts) -> float:
+    """Copy while the application runs, and estimate how long the rest will take without it."""
+    databases = parts.databases
+    databases.look_at_target()
+    fresh = [name for name in databases.names if not content.rows(databases.found[name])]
+    databases.copy(fresh)
+    seen = databases.look()
+    stale = [name for name in databases.changed(seen) if name not in fresh]
+    if stale:  # left by a move that did not end, or by one the other way
+        databases.copy(stale)
+        seen = databases.look()
+    if parts.media:
+        parts.media.copy()
+        parts.media.sync()
+    written = databases.changed(seen)
+    log("info", written_meanwhile=",".join(written) or "nothing")
+    of_databases = databases.read_s + databases.estimate(written)
+    return START_S + max(of_databases, 2 * parts.media.pass_s if parts.media else 0)
+
+
+def copy_the_rest(parts: Parts) -> None:
+    """Nothing is written any more: what is copied and compared now is what the new side starts with."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        files = pool.submit(finish_media, parts.media) if parts.media else None
+        databases = parts.databases
+        seen = databases.look()
+        again = databases.changed(seen)
+        databases.copy(again)
+        databases.compare(seen)
+        count = files.result() if files else 0
+    rows = sum(content.rows(part) for part in seen.values())
+    log("info", compared_databases=len(seen), rows=rows, copied_again=",".join(again) or "none", files=count)
+
+
+def finish_media(media: Media) -> int:
+    media.sync()
+    return media.compare()
+
+
+def request_path() -> Path:
+    """Beside the environment file, for root alone: it holds the same secrets."""
+    return env_path().with_name(REQUEST)
+
+
+def forward(home: Home, app: Application, journal: Journal) -> None:
+    """From the switch to the end. Every step may be repeated."""
+    project = try_compose(app, env_path())
+    replace(env_path(), env_text(app.env), 0o600)
+    swapped = swap(app)
+    journal.enter("configured")
+    host = app.wishes.host
+    old = [*volumes_of(project, host.database), *(volumes_of(project, host.broker) if host.broker else [])]
+    old += [host.media_volume] if host.media_volume else []
+    placement.write(
+        home,
+        journal.goal,
+        image=image_of(project, host.database),
+        old=old if journal.goal == OUTSIDE else None,
+    )
+    journal.enter("recorded")
+    start(app, env_path())
+    if swapped:
+        restart_bound(app)
+    journal.enter("started")
+    move_journal.note(home).unlink(missing_ok=True)
+    request_path().unlink(missing_ok=True)
+    journal.end()
+
+
+def end_what_was_begun(home: Home, current: Application | None = None) -> None:
+    """A move that has passed its switch is ended; one that has not, and is not wanted any more, is forgotten."""
+    journal = move_journal.find(home)
+    if journal is None:
+        return
+    if not journal.is_past("switching"):
+        if current and current.wishes.placement != journal.goal:
+            start_again(home, current, journal, [])
+        return
+    log(
+        "warning",
+        warning=f"a move to the {journal.goal} side was killed after its switch ({journal.step}): it is ended",
+    )
+    app = saved_request(current)
+    with move_journal.jobs_wait(home):
+        if not journal.is_past("marked"):
+            mark(app, journal)
+            journal.enter("marked")
+        forward(home, app, journal)
+
+
+def saved_request(current: Application | None) -> Application:
+    """The request that the move was begun with. Its files may have gone with a newer deployment's."""
+    try:
+        document = json.loads(request_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Failure(f"{request_path()} cannot be read ({type(error).__name__}): deploy again (pulumi up)") from None
+    if not (Path(document["source"]) / document["compose_file"]).is_file():
+        document["source"] = str(current.source) if current else document["directory"]
+    return read_request(json.dumps(document))
+
+
+def mark(app: Application, journal: Journal) -> None:
+    outside = app.wishes.outside
+    if outside is None:
+        raise Failure("the request of the move names no other side")
+    with servers(app.project, app.wishes.host, outside) as (near, far):
+        pair = (near, far) if journal.goal == OUTSIDE else (far, near)
+        Copies(*pair, outside.owners).hand_over()
+
+
+def main(_args: list[str]) -> None:
+    """`python3 -m tts_host.move`, by tts-quiesce: end a move that was killed after its switch."""
+    end_what_was_begun(Home(load().state_dir))
+
+
+if __name__ == "__main__":
+    step(main)

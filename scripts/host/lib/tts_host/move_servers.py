@@ -1,0 +1,80 @@
+"""The two database servers of a move, both reached from the container of this host's own: its tools fit both."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tts_host import docker
+from tts_host.log import Failure
+from tts_host.move_databases import SPOOL, give
+from tts_host.postgres import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tts_host.sides import HostSide, OutsideSide
+
+APPLICATION = "tts-move"  # how our sessions are named in pg_stat_activity
+OPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
+
+
+@contextmanager
+def servers(project: str, host: HostSide, outside: OutsideSide) -> Generator[tuple[Server, Server]]:
+    """This host's server and the one outside, both proven to answer. What a killed attempt left in it is removed."""
+    container = docker.one_container(project, host.database)
+    docker.docker("exec", container.id, "sh", "-c", f"rm -rf {SPOOL}.*")
+    names = {"PGAPPNAME": APPLICATION, "PGOPTIONS": OPTIONS}
+    near = Server("container", prefix(container, names), host.user, container, env=names)
+    place = near.tool_output("mktemp", "-d", f"{SPOOL}.XXXXXX").strip()
+    try:
+        near.tool_output("tee", f"{place}/ca", stdin=outside.ca)
+        far = managed(container, outside, f"{place}/ca")
+        for server, where in ((near, f"service {host.database}"), (far, f"{outside.host}:{outside.port}")):
+            answers(server, where)
+        yield near, far
+    finally:
+        docker.docker("exec", container.id, "rm", "-rf", place)
+
+
+def managed(container: docker.Container, outside: OutsideSide, ca: str) -> Server:
+    """By its private name, over TLS, with the name and the certificate verified. The password is in no argument."""
+    env = environment(outside, ca)
+    return Server("managed", prefix(container, env), "", container, outside.maintenance, env)
+
+
+def environment(outside: OutsideSide, ca: str) -> dict[str, str]:
+    return {
+        "PGAPPNAME": APPLICATION,
+        "PGHOST": outside.host,
+        "PGPORT": str(outside.port),
+        "PGUSER": outside.user,
+        "PGPASSWORD": outside.password,
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": ca,
+        "PGCONNECT_TIMEOUT": "10",
+        "PGOPTIONS": OPTIONS,
+    }
+
+
+def give_databases(outside: OutsideSide) -> None:
+    """Each database outside belongs to its service's user, which may then make tables in it. With this host's tools."""
+    with tempfile.NamedTemporaryFile("w", prefix="tts-ca.") as ca:
+        ca.write(outside.ca)
+        ca.flush()
+        server = Server("managed", (), "", maintenance=outside.maintenance, env=environment(outside, ca.name))
+        answers(server, f"{outside.host}:{outside.port}")
+        give(server, outside.owners)
+
+
+def prefix(container: docker.Container, env: dict[str, str]) -> tuple[str, ...]:
+    """`docker exec` that hands on these variables of its own environment, by their names."""
+    return ("docker", "exec", "--interactive", *(word for key in env for word in ("--env", key)), container.id)
+
+
+def answers(server: Server, where: str) -> None:
+    try:
+        server.sql(server.maintenance, "select 1;", timeout=60)
+    except Failure as failure:
+        raise Failure(f"PostgreSQL at {where} does not answer: {failure}") from None
