@@ -62,10 +62,12 @@ class Outside:
 
     def reset(self) -> None:
         """As the provider hands it over: empty databases of the administrator's, a user for each."""
-        lines = []
+        there = self.sql(
+            "select datname from pg_database where not datistemplate and datname <> 'defaultdb'", "postgres"
+        )
+        lines = [f'drop database "{name}" with (force);' for name in there.split("\n") if name != "postgres"]
         for database, user in OWNERS.items():
             lines += [
-                f"drop database if exists {database} with (force);",
                 f"drop role if exists {user};",
                 f"create role {user} login password '{ADMIN_PASSWORD}';",
                 f"create database {database} owner doadmin;",

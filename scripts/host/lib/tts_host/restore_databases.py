@@ -94,8 +94,12 @@ def as_is_here(server: Server, entry: dict[str, Any]) -> dict[str, Any]:
 
 def role_statements(globals_sql: str, missing: list[str], *, humbly: bool = False) -> list[str]:
     """The lines of the globals that make these roles and their memberships; `humbly` by one who is no superuser."""
-    if humbly:
-        globals_sql = re.sub(r" NO(SUPERUSER|REPLICATION|BYPASSRLS)\b", "", globals_sql)
+    if humbly:  # what only a superuser may give goes; a role that is one belongs to the other server's administration
+        above = set(re.findall(r"^ALTER ROLE (.+) WITH SUPERUSER\b", globals_sql, re.MULTILINE))
+        missing = [role for role in missing if not above & {role, identifier(role)}]
+        globals_sql = re.sub(r" (NO)?(SUPERUSER|REPLICATION|BYPASSRLS)\b", "", globals_sql)
+    if not missing:
+        return []
     written = "|".join(re.escape(name) for role in missing for name in {role, identifier(role)})
     pattern = re.compile(rf"(CREATE ROLE|ALTER ROLE|COMMENT ON ROLE) ({written})[ ;]|GRANT .* TO ({written})[ ;]")
     return [line for line in globals_sql.splitlines() if pattern.match(line)]
