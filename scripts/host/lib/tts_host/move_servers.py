@@ -6,7 +6,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tts_host import docker
+from tts_host import docker, inside
 from tts_host.log import Failure
 from tts_host.move_databases import SPOOL, give
 from tts_host.postgres import Server
@@ -14,6 +14,7 @@ from tts_host.postgres import Server
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from tts_host.docker import Container
     from tts_host.sides import HostSide, OutsideSide
 
 APPLICATION = "tts-move"  # how our sessions are named in pg_stat_activity
@@ -24,27 +25,29 @@ OPTIONS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 def servers(project: str, host: HostSide, outside: OutsideSide) -> Generator[tuple[Server, Server]]:
     """This host's server and the one outside, both proven to answer. What a killed attempt left in it is removed."""
     container = docker.one_container(project, host.database)
-    docker.docker("exec", container.id, "sh", "-c", f"rm -rf {SPOOL}.*")
-    names = {"PGAPPNAME": APPLICATION, "PGOPTIONS": OPTIONS}
-    near = Server("container", prefix(container, names), host.user, container, env=names)
+    near = reached(container, "container", host.user, {"PGAPPNAME": APPLICATION, "PGOPTIONS": OPTIONS})
+    near.tool_output("sh", "-c", f"rm -rf {SPOOL}.*")
     place = near.tool_output("mktemp", "-d", f"{SPOOL}.XXXXXX").strip()
     try:
         near.tool_output("tee", f"{place}/ca", stdin=outside.ca)
-        far = managed(container, outside, f"{place}/ca")
+        far = reached(container, "managed", "", environment(outside, f"{place}/ca"), outside.maintenance)
         for server, where in ((near, f"service {host.database}"), (far, f"{outside.host}:{outside.port}")):
             answers(server, where)
         yield near, far
     finally:
-        docker.docker("exec", container.id, "rm", "-rf", place)
+        near.tool_output("rm", "-rf", place)
 
 
-def managed(container: docker.Container, outside: OutsideSide, ca: str) -> Server:
-    """By its private name, over TLS, with the name and the certificate verified. The password is in no argument."""
-    env = environment(outside, ca)
-    return Server("managed", prefix(container, env), "", container, outside.maintenance, env)
+def reached(container: Container, mode: str, user: str, env: dict[str, str], maintenance: str = "postgres") -> Server:
+    """A server that the tools of the container reach with these variables: no password is in an argument."""
+    if entered := inside.prefix(container):
+        return Server(mode, entered, user, container, maintenance, {**inside.environment(container), **env})
+    words = (word for key in env for word in ("--env", key))
+    return Server(mode, ("docker", "exec", "--interactive", *words, container.id), user, container, maintenance, env)
 
 
 def environment(outside: OutsideSide, ca: str) -> dict[str, str]:
+    """By its private name, over TLS, with the name and the certificate verified."""
     return {
         "PGAPPNAME": APPLICATION,
         "PGHOST": outside.host,
@@ -66,11 +69,6 @@ def give_databases(outside: OutsideSide) -> None:
         server = Server("managed", (), "", maintenance=outside.maintenance, env=environment(outside, ca.name))
         answers(server, f"{outside.host}:{outside.port}")
         give(server, outside.owners)
-
-
-def prefix(container: docker.Container, env: dict[str, str]) -> tuple[str, ...]:
-    """`docker exec` that hands on these variables of its own environment, by their names."""
-    return ("docker", "exec", "--interactive", *(word for key in env for word in ("--env", key)), container.id)
 
 
 def answers(server: Server, where: str) -> None:
