@@ -275,6 +275,13 @@ def list_backups(cloud: Cloud, call: Call, identity: str) -> dict[str, Any]:
     return {"backups": []}
 
 
+@routes.get("/v2/databases/<identity>/autoscale")
+def show_autoscale(cloud: Cloud, call: Call, identity: str) -> dict[str, Any]:
+    """Disks here do not grow by themselves. The real plugin asks when it looks a cluster up by its name."""
+    find(cloud, identity)
+    return {"storage": {"enabled": False}}
+
+
 @routes.get("/v2/databases/<identity>/replicas")
 def list_replicas(cloud: Cloud, call: Call, identity: str) -> dict[str, Any]:
     find(cloud, identity, "pg")

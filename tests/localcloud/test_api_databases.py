@@ -291,6 +291,7 @@ def test_the_small_answers(managed: Managed) -> None:
     assert managed.service.refused("GET", f"{managed.path}/eviction_policy")[0] == 412
     assert call("GET", f"{managed.path}/backups") == {"backups": []}
     assert call("GET", f"{managed.path}/replicas") == {"replicas": []}
+    assert call("GET", f"{managed.path}/autoscale") == {"storage": {"enabled": False}}
     assert call("GET", "/v2/databases/options")["options"]["pg"]["versions"] == ["15"]
 
 
