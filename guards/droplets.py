@@ -1,24 +1,20 @@
-"""The few calls of DigitalOcean's v2 API that a guard makes beside the provider: look at a droplet, act on it, wait."""
+"""What a guard does with a droplet beside the provider: look at it, act on it, wait."""
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from guards.errors import RefusedError
+from ops.errors import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PRODUCTION: Final = "https://api.digitalocean.com"
+    from ops.api import Api
+
 _T = TypeVar("_T")
-_TRIES: Final = 6
-_PASSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @dataclass(frozen=True)
@@ -32,15 +28,13 @@ class Droplet:
 
 @dataclass(frozen=True)
 class Droplets:
-    """The API at `url`. `pause` is the time between two looks, in seconds."""
+    """Droplets by the API. Whatever it does not do is a RefusedError."""
 
-    url: str
-    token: str = field(repr=False)
-    pause: float = 3
+    api: Api
 
     def show(self, number: int) -> Droplet:
         """The droplet as it is now. Raises RefusedError if there is none, or if the API does not answer."""
-        found = self._call("GET", f"/v2/droplets/{number}")["droplet"]
+        found = self._ask("GET", f"/v2/droplets/{number}")["droplet"]
         return Droplet(found["status"], found["size"]["slug"], bool(found["locked"]))
 
     def act(self, number: int, minutes: float, **action: Any) -> None:
@@ -48,10 +42,10 @@ class Droplets:
 
         Raises RefusedError if it is refused, fails, or is not over after `minutes`.
         """
-        started = self._call("POST", f"/v2/droplets/{number}/actions", action)["action"]
+        started = self._ask("POST", f"/v2/droplets/{number}/actions", action)["action"]
         what = f"the action {action['type']} of droplet {number}"
         ended = self._until(
-            lambda: self._call("GET", f"/v2/actions/{started['id']}")["action"],
+            lambda: self._ask("GET", f"/v2/actions/{started['id']}")["action"],
             lambda found: found.get("completed_at") is not None or found["status"] == "errored",
             minutes,
             what,
@@ -69,40 +63,14 @@ class Droplets:
         while not good(found := look()):
             if time.monotonic() > end:
                 raise RefusedError(f"{what} is not over after {minutes:.0f} minutes")
-            time.sleep(self.pause)
+            time.sleep(self.api.pause)
         return found
 
-    def _call(self, method: str, path: str, body: object = None) -> Any:
-        """One call; a limit of the API's is waited out, and a look that finds nobody is repeated."""
-        for left in reversed(range(_TRIES)):
-            try:
-                return self._once(method, path, body)
-            except urllib.error.HTTPError as error:
-                if left and error.code in _PASSING and (method == "GET" or error.code == HTTPStatus.TOO_MANY_REQUESTS):
-                    time.sleep(_seconds(error.headers.get("Retry-After"), self.pause))
-                    continue
-                raise RefusedError(f"{method} {path}: {error.code} {_message(error)}") from None
-            except OSError as error:
-                if left and method == "GET":
-                    time.sleep(self.pause)
-                    continue
-                raise RefusedError(f"{self.url} does not answer: {getattr(error, 'reason', error)}") from None
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _once(self, method: str, path: str, body: object) -> Any:
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", "User-Agent": "tts"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310  # the provider's own address
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return json.load(answer)
-
-
-def _seconds(header: str | None, otherwise: float) -> float:
-    return float(header) if header and header.isdigit() else otherwise
-
-
-def _message(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.load(error)["message"])
-    except (ValueError, KeyError, TypeError):
-        return error.reason
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            found = self.api.ask(method, path, body)
+        except OpsError as error:
+            raise RefusedError(f"{error.what} {error.where}".strip()) from None
+        if found is None:
+            raise RefusedError(f"the provider has nothing at {path}")
+        return found

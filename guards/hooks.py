@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from guards.droplets import PRODUCTION, Droplets
+from guards.droplets import Droplets
 from guards.entry import Passage, Probe
 from guards.errors import RefusedError
 from guards.resize import Resize, ResizeGuard, Shell, asked
+from ops.api import PRODUCTION, VARIABLES, Api
 from ops.names import addresses
 from ops.remote import Completed, Remote, connect
 from ops.stack import Host
@@ -125,10 +126,11 @@ def _teller() -> Callable[[str], None]:
 
 def provider(url: str | None, token: str | None, environment: Mapping[str, str]) -> Droplets:
     """The API as the provider plugin finds it. Raises RefusedError without a token."""
-    token = token or environment.get("DIGITALOCEAN_TOKEN") or environment.get("DIGITALOCEAN_ACCESS_TOKEN")
-    if not token:
+    found = [token, *(environment.get(name) for name in VARIABLES)]
+    first = next((each for each in found if each), None)
+    if not first:
         raise RefusedError("there is no API token: pulumi config set --secret digitalocean:token")
-    return Droplets(url or environment.get("DIGITALOCEAN_API_URL") or PRODUCTION, token)
+    return Droplets(Api(url or environment.get("DIGITALOCEAN_API_URL") or PRODUCTION, first))
 
 
 @dataclass(frozen=True)

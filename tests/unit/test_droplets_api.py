@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from guards.droplets import PRODUCTION, Droplet, Droplets
+from guards.droplets import Droplet, Droplets
 from guards.errors import RefusedError
 from guards.hooks import provider
+from ops.api import PRODUCTION, Api
 
 Answer = tuple[int, dict[str, Any]]
 TOKEN = "token-that-is-secret"
@@ -40,7 +41,7 @@ def api() -> Iterator[Droplets]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Api)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     _Api.answers, _Api.asked = [], []
-    yield Droplets(f"http://127.0.0.1:{server.server_port}/", TOKEN, pause=0)
+    yield Droplets(Api(f"http://127.0.0.1:{server.server_port}/", TOKEN, pause=0))
     server.shutdown()
     server.server_close()
 
@@ -79,7 +80,7 @@ def test_the_reason_of_the_api_is_repeated_and_the_token_is_not(api: Droplets) -
     _Api.answers = [(422, {"id": "unprocessable_entity", "message": "smaller disk"})]
     with pytest.raises(RefusedError) as caught:
         api.act(101, 1, type="resize")
-    assert str(caught.value) == "POST /v2/droplets/101/actions: 422 smaller disk"
+    assert str(caught.value) == "DigitalOcean's API refuses POST /v2/droplets/101/actions. 422 smaller disk"
     assert TOKEN not in repr(api)
 
 
@@ -101,13 +102,13 @@ def test_an_order_that_may_have_been_carried_out_is_not_repeated(api: Droplets) 
 
 
 def test_an_api_that_does_not_answer_is_named() -> None:
-    with pytest.raises(RefusedError, match=r"http://127\.0\.0\.1:9 does not answer"):
-        Droplets("http://127.0.0.1:9", TOKEN, pause=0).show(1)
+    with pytest.raises(RefusedError, match=r"does not answer at http://127\.0\.0\.1:9"):
+        Droplets(Api("http://127.0.0.1:9", TOKEN, pause=0)).show(1)
 
 
 def test_token_and_address_are_the_providers_own() -> None:
     environment = {"DIGITALOCEAN_ACCESS_TOKEN": "third", "DIGITALOCEAN_API_URL": "http://there"}
-    assert provider(None, "first", environment) == Droplets("http://there", "first")
-    assert provider("http://here", None, {**environment, "DIGITALOCEAN_TOKEN": "second"}).token == "second"
-    assert provider("http://here", None, environment) == Droplets("http://here", "third")
-    assert provider(None, "first", {}).url == PRODUCTION
+    assert provider(None, "first", environment) == Droplets(Api("http://there", "first"))
+    assert provider("http://here", None, {**environment, "DIGITALOCEAN_TOKEN": "second"}).api.token == "second"
+    assert provider("http://here", None, environment) == Droplets(Api("http://here", "third"))
+    assert provider(None, "first", {}).api.address == PRODUCTION
