@@ -1,10 +1,16 @@
-"""Makes docs/reference/faults.md of docs/faults.txt and the tests: `python docs/faults.py`. A test says when stale."""
+"""Makes docs/reference/faults.md of docs/faults.txt and the tests: `python docs/faults.py`. A test says when stale.
+
+`python docs/faults.py PAGE REPORT.xml...` writes the same with the result of every row, of pytest's reports.
+"""
 
 import ast
 import re
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs/faults.txt"
@@ -24,7 +30,8 @@ Made from `docs/faults.txt` and the tests by `python docs/faults.py`; change it 
 failure is told to every alert channel, no new snapshot counts, no older one is lost, no retention happens, staging is
 empty, and the lock is free.
 
-Run the tests of one row with `pytest -k fault_12` or `pytest -k bug_35`.
+Run the tests of one row with `pytest -k fault_12` or `pytest -k bug_35`. `make test` writes this page with the result
+of every row to `.local/logs/faults.md`.
 """
 
 
@@ -81,12 +88,28 @@ def numbered_tests() -> dict[str, set[tuple[str, int]]]:
     return found
 
 
-def page() -> str:
-    """The whole page."""
+def results(reports: Sequence[Path]) -> dict[str, set[str]]:
+    """How each test ended, by its name as above: passed, failed, skipped, or several for one with parameters."""
+    found: dict[str, set[str]] = {}
+    for report in reports:
+        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  # pytest wrote it
+            file = (case.get("classname") or "").removeprefix("tests.").replace(".", "/") + ".py"
+            name = (case.get("name") or "").partition("[")[0]
+            bad = case.find("failure") is not None or case.find("error") is not None
+            ended = "failed" if bad else "skipped" if case.find("skipped") is not None else "passed"
+            found.setdefault(f"{file}::{name}", set()).add(ended)
+            found.setdefault(file, set()).add(ended)
+    return found
+
+
+def page(ended: Mapping[str, set[str]] | None = None) -> str:
+    """The whole page; with `ended`, how each test ended, it says so of each row."""
     parts = [_TOP]
+    more = ("", "") if ended is None else (" Result |", " --- |")
     for kind, head in _HEADS.items():
-        table = ["| # | Broken | What must follow | Tests |", "| --- | --- | --- | --- |"]
-        table += [_line(row) for row in rows() if row.kind == kind]
+        table = [f"| # | Broken | What must follow | Tests |{more[0]}", f"| --- | --- | --- | --- |{more[1]}"]
+        of_kind = [row for row in rows() if row.kind == kind]
+        table += [_line(row) + ("" if ended is None else f" {_result(row, ended)} |") for row in of_kind]
         parts += [head, "\n".join(table) + "\n"]
     return "\n".join(parts)
 
@@ -97,16 +120,31 @@ def _line(row: Row) -> str:
     return f"| {row.number} | {row.broken} | {row.expected} | {shown} |"
 
 
+def _result(row: Row, ended: Mapping[str, set[str]]) -> str:
+    """The worst of its tests, with the names of those that did not pass."""
+    by = {test: ended.get(test, {"not run"}) for test in row.tests()}
+    if not by:
+        return "no test: see the note"
+    for word in ("failed", "not run", "skipped"):
+        if names := [_words(test) for test, ways in by.items() if word in ways]:
+            return f"**{word}**: {'; '.join(names)}"
+    return "passed"
+
+
 def _words(test: str) -> str:
     """A test's name as the sentence that it is."""
     file, _, name = test.partition("::")
     return _NUMBERED.sub("", name).removeprefix("test_").replace("_", " ") or Path(file).stem.replace("_", " ")
 
 
-def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(), encoding="utf-8")
+def main(arguments: Sequence[str]) -> None:
+    """Write the page; with arguments, that of results."""
+    if arguments:
+        target, *reports = map(Path, arguments)
+        target.write_text(page(results([report for report in reports if report.exists()])), encoding="utf-8")
+    else:
+        PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

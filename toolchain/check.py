@@ -116,7 +116,11 @@ def test(arguments: Sequence[str]) -> int:
     """Run pytest, in one lane if a part is asked for; a closing line with the counts is the last that is printed."""
     if not arguments:
         wanted = {name: ["-m", marks] for name, marks in lanes.LANES.items()}
-        return lanes.run(wanted, Layout(TOOLS_DIRECTORY).logs, environment())
+        logs = Layout(TOOLS_DIRECTORY).logs
+        code = lanes.run(wanted, logs, environment())
+        reports = [logs / f"test-{name}.xml" for name in wanted]
+        subprocess.run([str(PYTHON), "docs/faults.py", logs / "faults.md", *reports], cwd=REPOSITORY, check=False)
+        return code
     command = [str(PYTHON), "-m", "pytest", *arguments]
     return subprocess.run(command, cwd=REPOSITORY, env=environment(), stdin=subprocess.DEVNULL, check=False).returncode
 
