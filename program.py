@@ -81,11 +81,12 @@ def _open(
     gate = hooks.before_ports_close(way_in, balancer.address if balancer else None, leaving)
     ports = [] if balancer else [_web_ports(net, None, gate, [])]
     records: list[Record] = []
-    if settings.dns_zone:
+    if settings.dns_zone and settings.owns_entry:
         args = RecordArgs(
             zone=settings.dns_zone,
             domain=settings.domain,
             address=balancer.address if balancer else entry.address,
+            adopt=settings.entry_record,
             before=hooks.before_record(way_in),
             after=[*ready, *ports, *([balancer] if balancer else [])],
         )

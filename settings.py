@@ -48,6 +48,8 @@ class Settings:
     ssh_from: tuple[str, ...]
     domain: str
     dns_zone: str
+    owns_entry: bool
+    entry_record: str
     vpc_range: str
     sizes: Mapping[str, str]
     web_hosts: int
@@ -141,6 +143,8 @@ def _read(reader: Reader) -> Settings:
         ssh_from=reader.texts("sshFrom"),
         domain=reader.text("domain"),
         dns_zone=reader.text("dnsZone"),
+        owns_entry=reader.flag("ownsEntry"),
+        entry_record=reader.text("entryRecord"),
         vpc_range=reader.text("vpcRange"),
         sizes=reader.mapping("sizes"),
         web_hosts=reader.whole("webHosts"),
@@ -206,6 +210,7 @@ def _problems(found: Settings, reader: Reader, deployed: Deployed) -> Iterator[P
     yield from rules.vpc_range(found.vpc_range)
     yield from rules.domain(found.domain)
     yield from upper_rules.zone(found.dns_zone, found.domain)
+    yield from upper_rules.entry_record(found.entry_record, stack)
     numbers = {"uploadLimitKib": found.upload_limit_kib, "maxStopSeconds": found.max_stop_seconds}
     yield from rules.numbers("", numbers, {"uploadLimitKib": (0, 10_000_000), "maxStopSeconds": (5, 86_400)})
     for section, limits in _LIMITS.items():

@@ -22,6 +22,13 @@ def zone(value: str, name: str) -> Iterator[Problem]:
         yield Problem("dnsZone", value, f"{name} is not in this zone", "name the zone that ends the domain")
 
 
+def entry_record(value: str, stack: str) -> Iterator[Problem]:
+    """Empty, or the provider's number of a record."""
+    if value and not value.isdecimal():
+        fix = f"pulumi config rm entryRecord --stack {stack}"
+        yield Problem("entryRecord", value, "the number that the provider gave a record", fix)
+
+
 def web_hosts(value: int, row: phases.Row) -> Iterator[Problem]:
     """0 for the rung's own number, or at least that number. Where no balancer stands there is one host anyway."""
     least = row.hosts if row.balanced else 2

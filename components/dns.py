@@ -15,17 +15,24 @@ TTL_SECONDS: Final = 60
 
 @dataclass(frozen=True)
 class RecordArgs:
-    """`before` is asked before the record is made or leads elsewhere; if it raises, it leads to where it led."""
+    """`before` is asked before the record is made or leads elsewhere; if it raises, it leads to where it led.
+
+    `adopt` is the number of a record that is there already and is taken over as it is.
+    """
 
     zone: str
     domain: str
     address: pulumi.Output[str]
+    adopt: str
     before: pulumi.ResourceHook
     after: Sequence[pulumi.Resource]
 
 
 class Record(Component):
-    """The one A record of the domain. It keeps its identity on every rung; only its value changes in place."""
+    """The one A record of the domain. It keeps its identity on every rung; only its value changes in place.
+
+    A stack that lets go of it leaves it where it is: another one has it by then, and the world never misses it.
+    """
 
     def __init__(self, name: str, args: RecordArgs) -> None:
         super().__init__("dns:Record", name)
@@ -37,6 +44,8 @@ class Record(Component):
             value=args.address,
             ttl=TTL_SECONDS,
             opts=self.child(
+                import_=f"{args.zone},{args.adopt}" if args.adopt else None,
+                retain_on_delete=True,
                 depends_on=list(args.after),
                 hooks=pulumi.ResourceHookBinding(before_create=[args.before], before_update=[args.before]),
             ),

@@ -142,6 +142,10 @@ class Engine:
         if pairs:
             self._run("config", "set-all", *pairs)
 
+    def export(self) -> dict[str, Any]:
+        """The stack's state, its secrets as they are kept."""
+        return msgspec.json.decode(self._run("stack", "export"), type=dict[str, Any])
+
     def preview(self) -> str:
         """The document of a preview. A preview that is refused has one too: it says why.
 

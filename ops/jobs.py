@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOCAL = "local"
+HANDED = "handed"  # on the host that takes over another stack's data, that one's repository
 
 
 def back_up(session: Session, kind: str, *, offsite: bool, now: Callable[[str], None]) -> tuple[BackupResult, ...]:
@@ -54,7 +55,7 @@ def snapshots(session: Session, repository: str, kind: str | None) -> SnapshotLi
 def check_repository(session: Session, name: str) -> None:
     """Refuse a repository that the stack does not have, before anything runs."""
     names = [LOCAL, *(offsite.name for offsite in session.outputs.backup.offsite)]
-    if name not in names:
+    if name not in [*names, HANDED]:
         raise OpsError(
             f"There is no repository {name}.",
             fix=f"Repositories of stack {session.stack}: {', '.join(names)}",

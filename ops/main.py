@@ -17,6 +17,7 @@ from ops.commands.drill import drill
 from ops.commands.init import init
 from ops.commands.keys import keys
 from ops.commands.preview_gate import preview_gate
+from ops.commands.promote import promote
 from ops.commands.prune import prune
 from ops.commands.rebuild import rebuild
 from ops.commands.release_old import release_old
@@ -82,6 +83,7 @@ app.command()(rewind)
 app.command()(audit)
 app.command()(cost)
 app.command()(rebuild)
+app.command()(promote)
 app.command("alert-test")(alert_test)
 app.command("config-diff")(config_diff)
 app.command()(drill)

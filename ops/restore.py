@@ -20,15 +20,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What to restore: the host command's own words, the snapshot (an id or `latest`), and the repository."""
+    """What to restore: the host command's own words, the snapshot (an id or `latest`), and the repository.
+
+    `host` and `stack` say whose snapshots, where they are not this stack's own.
+    """
 
     words: tuple[str, ...]
     snapshot: str = "latest"
     repository: str = jobs.LOCAL
+    host: str = ""
+    stack: str = ""
 
     def argv(self, *flags: str) -> list[str]:
         """The host command."""
         source = ["--snapshot", self.snapshot, "--repository", self.repository]
+        source += [
+            word for name in ("host", "stack") if (value := getattr(self, name)) for word in (f"--{name}", value)
+        ]
         return ["tts-restore", *self.words, *source, *flags, "--json"]
 
 

@@ -158,6 +158,7 @@ class RecordingMonitor(MockMonitor):
         options = {
             "protect": request.protect,
             "retain_on_delete": request.retainOnDelete,
+            "import": request.importId,
             "ignore_changes": list(request.ignoreChanges),
             "deleted_with": request.deletedWith,
             "delete_before_replace": request.deleteBeforeReplace,

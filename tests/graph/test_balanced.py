@@ -11,6 +11,7 @@ import pulumi
 import pytest
 
 from guards.errors import RefusedError
+from settings import SettingsError
 from tests.graph import guards
 from tests.graph.climbs import ZONE, before, changes, on, one, replacements
 from tests.graph.engine import Graph
@@ -107,6 +108,26 @@ def test_the_world_reaches_the_balancer_and_nothing_else(lower: Graph, balanced:
     assert guards.open_to_the_world(balanced) == set()
     wall = one(balanced, "web-ports")
     assert wall.inputs["inboundRules"] == [{"protocol": "tcp", "portRange": "80", "sourceLoadBalancerUids": ["lb1"]}]
+
+
+def test_a_stack_that_does_not_own_the_entry_makes_no_record_and_is_whole_otherwise(
+    config: StackConfig, balanced: Graph
+) -> None:
+    other = on(config, "balanced", before("balanced"), ownsEntry=False, **ZONE)
+    record = one(balanced, "entry", "DnsRecord")
+    missing = {each.urn for each in balanced.resources} - {each.urn for each in other.resources}
+    assert missing == {record.urn, record.parent}
+    assert other.outputs["url"] == balanced.outputs["url"], "it is reached under the same name once it is led there"
+    assert one(other, "balancer", "Certificate"), "and has its certificate before that"
+
+
+def test_a_record_stays_when_it_is_let_go_and_is_taken_over_by_its_number(config: StackConfig) -> None:
+    first = one(on(config, "single", **ZONE), "entry", "DnsRecord")
+    assert (first.options["retain_on_delete"], first.options["import"]) == (True, "")
+    taken = one(on(config, "balanced", entryRecord="77", **ZONE), "entry", "DnsRecord")
+    assert taken.options["import"] == "example.org,77"
+    with pytest.raises(SettingsError, match="entryRecord"):
+        on(config, "balanced", entryRecord="example.org,77", **ZONE)
 
 
 def test_a_new_stack_has_its_wall_before_anything_is_led_in(config: StackConfig) -> None:

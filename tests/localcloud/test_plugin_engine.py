@@ -288,3 +288,38 @@ def test_import_takes_over_what_is_there(engine: Engine, api: FakeApi) -> None:
     assert engine.resources()["vpc"]["inputs"] == {"name": "net", "region": "fra1", "ipRange": "10.1.0.0/24"}
     assert engine.up() == {"same": 2}
     assert api.writes() == []
+
+
+RECORD_PROGRAM = """\
+import pulumi
+import pulumi_digitalocean as do
+
+config = pulumi.Config("demo")
+number = config.get("number")
+if config.get_bool("owns"):
+    do.DnsRecord(
+        "entry", domain="shop.example", type="A", name="@", value=config.require("value"), ttl=60,
+        opts=pulumi.ResourceOptions(import_=number and f"shop.example,{number}", retain_on_delete=True),
+    )
+"""
+
+
+def test_a_record_is_let_go_and_taken_over_by_its_number_and_is_there_all_the_time(
+    engine: Engine, api: FakeApi
+) -> None:
+    engine.write(RECORD_PROGRAM)
+    for key, value in (("owns", "true"), ("value", "198.18.0.5")):
+        engine.run("config", "set", f"demo:{key}", value)
+    assert engine.up()["create"] == 2  # the stack itself is the other one
+    (number,) = api.objects["records"]
+    engine.run("config", "set", "demo:owns", "false")
+    engine.up()
+    api.objects["records"][number]["data"] = "198.18.0.9"
+    for key, value in (("owns", "true"), ("value", "198.18.0.9"), ("number", number)):
+        engine.run("config", "set", f"demo:{key}", value)
+    assert engine.up()["import"] == 1
+    assert engine.resources()["entry"]["id"] == number
+    assert api.writes() == ["POST /v2/domains/shop.example/records"], "nobody has deleted or changed it"
+    assert engine.preview() == {}
+    engine.run("config", "rm", "demo:number")
+    assert engine.preview() == {}, "the key may go again"

@@ -18,6 +18,7 @@ class Provider:
         self.backups: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.entry = 1
+        self.records: list[dict[str, Any]] = []
         self.failing = False
         self.busy = 0
         self.polls = 0
@@ -58,6 +59,8 @@ class Provider:
             ("GET", r"/v2/snapshots", lambda *_: (200, {"snapshots": self.snapshots})),
             ("GET", r"/v2/droplets/(\d+)/backups", lambda *_: (200, {"backups": self.backups})),
             ("DELETE", r"/v2/images/(\d+)", lambda found, _: self._forget(found[1])),
+            ("GET", r"/v2/domains/(.+)/records", lambda *_: (200, {"domain_records": self.records})),
+            ("PUT", r"/v2/domains/(.+)/records/(\d+)", lambda found, body: self._lead(int(found[2]), body)),
             ("GET", r"/v2/reserved_ips/(.+)", lambda *_: (200, {"reserved_ip": {"droplet": {"id": self.entry}}})),
         ]
 
@@ -81,6 +84,11 @@ class Provider:
         self.snapshots.append(self.image(900 + len(self.snapshots), self._pending, "2026-11-24T02:00:00Z"))
         return 200, {"action": {"id": 7, "status": "completed"}}
 
+    def _lead(self, number: int, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        (record,) = (one for one in self.records if one["id"] == number)
+        record |= body
+        return 200, {"domain_record": record}
+
     def _forget(self, number: str) -> tuple[int, dict[str, Any]]:
         self.snapshots = [one for one in self.snapshots if one["id"] != number]
         self.backups = [one for one in self.backups if str(one["id"]) != number]
@@ -101,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_DELETE = _serve  # noqa: N815  # names that the library calls
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  # names that the library calls
 
     def log_message(self, *_: Any) -> None:
         pass

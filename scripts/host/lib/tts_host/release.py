@@ -19,6 +19,7 @@ COMMANDS = {
     "tts-restore": "restore",
     "tts-snapshots": "snapshots",
     "tts-hold": "hold",
+    "tts-handover": "handover",
     "tts-drill": "drill",
     "tts-drain": "drain",
     "tts-config-diff": "config-diff",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VERSION = (0, 18, 1)
 KINDS = ("databases", "media", "config")
+HANDED = "handed"  # the name of another stack's repository, as long as this host takes over its data
 CLOCK_SLACK = timedelta(minutes=5)
 QUICK = 600  # seconds for what only reads metadata
 MEANING = {
@@ -154,8 +155,24 @@ def repository(config: Config, name: str) -> Repository:
     for offsite in config.offsite:
         if offsite.name == name:
             return offsite_repository(config, offsite)
+    if name == HANDED and (handed := handed_repository(config)):
+        return handed
     known = ", ".join([LOCAL, *(offsite.name for offsite in config.offsite)])
     raise ConfigError(f"there is no repository named {name!r}: known are {known}")
+
+
+def handed_folder(config: Config) -> Path:
+    """Where the repository of another stack is written down, with what opens it."""
+    return config.state_dir / HANDED
+
+
+def handed_repository(config: Config) -> Repository | None:
+    """Another stack's repository, if this host has been given one. Only reading commands are used on it."""
+    folder = handed_folder(config)
+    if not (folder / "location").exists():
+        return None
+    location = (folder / "location").read_text(encoding="utf-8").strip()
+    return Repository(HANDED, location, folder / "password", config.cache_dir, folder / "environment")
 
 
 def read_env_file(path: Path | None) -> dict[str, str]:
