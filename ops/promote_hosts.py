@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from ops.engine import Engine
     from ops.journal import Journal
-    from ops.remote import Completed
     from ops.session import Session
     from ops.stack import Host
 
@@ -47,17 +46,16 @@ class Work:
 
 def hold(work: Work, session: Session) -> list[str]:
     """The other web hosts first: they write into the same data."""
-    for host in _others(session):
-        _compose(session, host, "stop")
-    patiently(work, lambda: checked(session, ["tts-hold", "on"], "tts-hold on", timeout=900))
-    return [host.name for host in (*_others(session), session.outputs.owner)]
+    hosts = [*_others(session), session.outputs.owner]
+    for host in hosts:
+        _hold(work, session, host, "on")
+    return [host.name for host in hosts]
 
 
 def release(work: Work, session: Session) -> None:
     """The owner first: it migrates."""
-    patiently(work, lambda: checked(session, ["tts-hold", "off"], "tts-hold off", timeout=900))
-    for host in _others(session):
-        _compose(session, host, "start")
+    for host in (session.outputs.owner, *_others(session)):
+        _hold(work, session, host, "off")
 
 
 def take_measure(work: Work, session: Session) -> dict[str, Any]:
@@ -117,22 +115,23 @@ def patiently(work: Work, act: Callable[[], Any]) -> Any:
 
 def checked(session: Session, argv: list[str], what: str, *, stdin: str = "", timeout: float = 600) -> str:
     done = session.remote.run(session.outputs.owner, argv, stdin=stdin, timeout=timeout)
-    return _good(session, done, what).stdout.strip()
-
-
-def _good(session: Session, done: Completed, what: str) -> Completed:
     if done.code:
         raise jobs.failed(session, done, what)
-    return done
+    return done.stdout.strip()
+
+
+def _hold(work: Work, session: Session, host: Host, verb: str) -> None:
+    def act() -> None:
+        done = session.remote.run(host, ["tts-hold", verb], timeout=900)
+        if done.code:
+            raise jobs.failed(session, done, f"tts-hold {verb} on {host.name}")
+
+    work.now(f"tts-hold {verb} on {host.name} of {session.stack}")
+    patiently(work, act)
 
 
 def _others(session: Session) -> tuple[Host, ...]:
     return tuple(host for host in session.outputs.hosts if host.role == "web" and not host.backup_owner)
-
-
-def _compose(session: Session, host: Host, verb: str) -> None:
-    argv = ["docker", "compose", "-p", session.outputs.application.project, verb]
-    _good(session, session.remote.run(host, argv, timeout=300), f"docker compose {verb} on {host.name}")
 
 
 def _files(media: Mapping[str, Any] | None) -> str:

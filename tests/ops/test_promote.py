@@ -38,14 +38,14 @@ COURSE = [
     "prod tts-hold on",
     "prod tts-backup all",
     "prod tts-handover measure",
-    "web-2 docker compose stop",
+    "web-2 tts-hold on",
     "scaled tts-hold on",
     "scaled tts-handover take",
     "scaled tts-restore databases",
     "scaled tts-restore media",
     "scaled tts-handover measure",
     "scaled tts-hold off",
-    "web-2 docker compose start",
+    "web-2 tts-hold off",
     "set prod ownsEntry=false",
     "lead",
     "up prod",
@@ -83,7 +83,7 @@ def pair(deployed: Fakes, provider: Provider, outputs: dict[str, Any], monkeypat
     deployed.answer("pulumi", "config get backupPassphrase", "the passphrase of prod\n")
     for sign in ("up --yes", "config set-all", "config rm"):
         deployed.answer("pulumi", sign)
-    for sign in ("tts-hold", "docker compose", "tts-handover"):
+    for sign in ("tts-hold", "tts-handover"):
         deployed.answer("ssh", sign)
     deployed.answer("ssh", "tts-handover measure", MEASURE)
     deployed.answer("ssh", "tts-restore", DONE)
@@ -99,8 +99,7 @@ def course(fakes: Fakes, provider: Provider) -> list[str]:
         text = " ".join(call["argv"])
         if call["tool"] == "ssh" and "--dry-run" not in text:
             host = next(name for address, name in HOSTS.items() if f"@{address}" in text)
-            command = call["argv"][-1].replace(" -p tts-docker", "").split()
-            words.append(" ".join([host, *command[: 3 if command[0] == "docker" else 2]]))
+            words.append(" ".join([host, *call["argv"][-1].split()[:2]]))
         elif call["tool"] == "pulumi" and "set-all" in text:
             plain = next(word for word in call["argv"] if "ownsEntry" in word)
             words.append(f"set {call['argv'][-1]} {plain}")
