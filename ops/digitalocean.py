@@ -103,13 +103,13 @@ class DigitalOcean:
     def records(self, zone: str, name: str) -> tuple[Record, ...]:
         """The address records of a host name in a zone; nothing where the zone is not the account's."""
         wanted = "@" if name == zone else name.removesuffix(f".{zone}")
-        found = self._all(f"/v2/domains/{quote(zone)}/records?type=A&", "domain_records")
+        found = self.api.pages(f"/v2/domains/{quote(zone)}/records?type=A&", "domain_records")
         return tuple(each for each in msgspec.convert(found, list[Record]) if each.name == wanted)
 
     def lead(self, zone: str, record: Record, address: str) -> None:
         """Let a record lead to another address; it keeps its number, and is there at every moment."""
         body = {"type": record.type, "name": record.name, "data": address, "ttl": record.ttl}
-        self._ask("PUT", f"/v2/domains/{quote(zone)}/records/{record.id}", body)
+        self.api.ask("PUT", f"/v2/domains/{quote(zone)}/records/{record.id}", body)
 
     def make_snapshot(self, number: str | int, name: str, now: Callable[[str], None]) -> Image:
         """Take an image of the droplet's disk as it is now, and wait until the provider has all of it.
