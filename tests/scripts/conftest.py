@@ -16,10 +16,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.cheap_keys import cheapen
+from tests.scripts import moving
 from tests.scripts.hosts import HOST, TOOLS, Host, Server, as_server_user, give_server, make_host, ready, wait_for
 
 if TYPE_CHECKING:
@@ -139,6 +141,46 @@ def s3_endpoint() -> Iterator[str]:
     address, port = store.get_host_and_port()
     yield f"http://{address}:{port}"
     store.stop()
+
+
+@pytest.fixture(scope="session")
+def outside(server) -> Iterator[moving.Outside]:
+    with moving.outside_server(server.bin) as it:
+        yield it
+
+
+@pytest.fixture
+def mover(bare_host, server, outside, s3_endpoint) -> Iterator[moving.Mover]:
+    """An application that runs on its host, with two databases and twelve files."""
+    server.drop_everything()
+    outside.reset()
+    server.sql("create role app login")
+    for name in moving.OWNERS:
+        server.sql(f"create database {name} owner app")
+        server.sql("set role app;" + moving.TABLES, name)
+    client = boto3.client(
+        "s3", endpoint_url=s3_endpoint, region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s"
+    )
+    client.create_bucket(Bucket=moving.BUCKET)
+    root = bare_host.root
+    media = root / "volumes" / f"{moving.PROJECT}_media_files" / "_data"
+    bare_host.docker |= {
+        "pghost": str(server.socket),
+        "pgport": server.port,
+        "pgbin": str(server.bin),
+        "containers": [],
+        "compose": {"services": moving.SERVICES, "volumes": {"media_files": {}, "postgres_data": {}}},
+    }
+    bare_host.write(TTS_OFFSITE="")
+    bare_host.write_docker()
+    it = moving.Mover(bare_host, server, outside, client, s3_endpoint, media)
+    done = it.install("host")
+    assert done.returncode == 0, done.stderr
+    yield it
+    server.drop_everything()
+    for item in client.list_objects_v2(Bucket=moving.BUCKET).get("Contents", []):
+        client.delete_object(Bucket=moving.BUCKET, Key=item["Key"])
+    client.delete_bucket(Bucket=moving.BUCKET)
 
 
 @pytest.fixture

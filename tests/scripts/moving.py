@@ -28,6 +28,13 @@ PROJECT = "shop"
 BUCKET = "shop-media"
 OWNERS = {"auth_db": "auth_user", "ticket_db": "ticket_user"}  # outside; in the container they belong to `app`
 ADMIN_PASSWORD = "password-of-doadmin"
+DRAINED = {"more_labels": {"tts.drained": "cat $FAKE_DOCKER/waiting 2>/dev/null && exit 1; true"}}
+SERVICES = {
+    "postgres": {"image": "shop/postgres:15", "volumes": [{"type": "volume", "source": "postgres_data"}]},
+    "ticket-service": {"volumes": [{"type": "volume", "source": "media_files"}], "fake": DRAINED},
+    "nginx": {"fake": {"ports": {"80/tcp": [{"HostPort": "80"}]}}},
+    "worker": {},
+}
 TABLES = """
 create table person (id bigint generated always as identity primary key, name text, born timestamptz default now());
 insert into person (name) select 'person ' || n from generate_series(1, 300) n;
@@ -282,3 +289,44 @@ class Writer:
         self.acknowledged.add(number)
         if self.sides[-1:] != [side]:
             self.sides.append(side)
+
+
+def holds_everything(mover: Mover, side: str, writer: Writer) -> None:
+    found = {int(line) for line in mover.sql(side, "select id from ticket").split("\n") if line}
+    assert writer.acknowledged <= found
+    files = mover.files(side)
+    assert {name: files.get(name) for name in writer.files} == writer.files
+    for name in OWNERS:
+        assert mover.sql(side, "select count(*) from person", name) == "300"
+        assert mover.sql(side, "select count(*), sum(weight) > 0 from note", name) == "500|t"
+
+
+def moved(mover: Mover, side: str) -> None:
+    done = mover.install(side)
+    assert done.returncode == 0, done.stderr
+    assert mover.placement()["placement"] == side
+    assert mover.side() == side
+    assert not (mover.state / "state/move.json").exists()
+    assert not (mover.state / "state/quiesced").exists()
+    for secret in (ADMIN_PASSWORD, "secret-of-media"):
+        assert secret not in done.stdout + done.stderr
+
+
+def stays(mover: Mover, done: subprocess.CompletedProcess[str], words: str) -> None:
+    """The move failed, for this reason in the last line, and the application runs where it ran."""
+    assert done.returncode == 1
+    assert words in done.stderr.strip().splitlines()[-1], done.stderr
+    assert mover.side() == "host"
+    assert mover.running() == set(SERVICES)
+    assert not (mover.state / "state/quiesced").exists()
+    assert not (mover.state / "state/move.json").exists()
+    assert not (mover.state / "state/placement.json").exists() or mover.placement()["placement"] == "host"
+    with Writer(mover) as writer:
+        writer.more(1)
+
+
+def killed_at(mover: Mover, step: str, goal: str = "outside") -> None:
+    mover.die_at(step)
+    assert mover.install(goal).returncode != 0
+    assert json.loads((mover.state / "state/move.json").read_text())["step"] == step
+    mover.host.unfake()

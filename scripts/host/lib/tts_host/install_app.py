@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts_host import drain, move, placement
+from tts_host import drain, move, move_end, placement
 from tts_host.application import check_services, env_path, env_text, image_of, restart_bound, start, swap, try_compose
 from tts_host.log import log, step
 from tts_host.move_servers import give_databases
@@ -27,7 +27,7 @@ def main(_args: list[str]) -> None:
     app = read_request(text)
     project = try_compose(app, env_path())
     check_services(app, project)
-    move.end_what_was_begun(home, app)
+    move_end.end_what_was_begun(home, app)
     if app.wishes.placement:
         if move.is_due(home, app, project):
             move.carry_out(home, app, project, text)

@@ -7,7 +7,6 @@ the old side is removed.
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,26 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_host import content, docker, hold, move_broker, move_journal, placement
-from tts_host.application import (
-    env_path,
-    env_text,
-    image_of,
-    restart_bound,
-    start,
-    swap,
-    try_compose,
-    volumes_of,
-)
-from tts_host.config import load
-from tts_host.log import ConfigError, Failure, log, step
+from tts_host.log import ConfigError, Failure, log
 from tts_host.move_databases import Copies
+from tts_host.move_end import forward, request_path
 from tts_host.move_host import has_state, is_running, make_ready, start_again
 from tts_host.move_media import Media
 from tts_host.move_servers import servers
 from tts_host.placement import HOST, OUTSIDE, Home
 from tts_host.preflight import MARGIN, check_device, existing
 from tts_host.release import publish_again
-from tts_host.request import read_request
 from tts_host.state import replace
 
 if TYPE_CHECKING:
@@ -45,7 +33,6 @@ if TYPE_CHECKING:
 
 OWNERS = "select datname as name, pg_get_userbyid(datdba) as owner from pg_database where not datistemplate"
 START_S = 10  # of every stop, on top of what is measured: the last services go down
-REQUEST = "move-request"  # what the deployment sent, kept from the switch to the end: the end may come without it
 
 
 def is_due(home: Home, app: Application, project: dict[str, Any]) -> bool:
@@ -182,83 +169,3 @@ def copy_the_rest(parts: Parts) -> None:
 def finish_media(media: Media) -> int:
     media.sync()
     return media.compare()
-
-
-def request_path() -> Path:
-    """Beside the environment file, for root alone: it holds the same secrets."""
-    return env_path().with_name(REQUEST)
-
-
-def forward(home: Home, app: Application, journal: Journal) -> None:
-    """From the switch to the end. Every step may be repeated."""
-    project = try_compose(app, env_path())
-    replace(env_path(), env_text(app.env), 0o600)
-    swapped = swap(app)
-    journal.enter("configured")
-    host = app.wishes.host
-    old = [*volumes_of(project, host.database), *(volumes_of(project, host.broker) if host.broker else [])]
-    old += [host.media_volume] if host.media_volume else []
-    placement.write(
-        home,
-        journal.goal,
-        image=image_of(project, host.database),
-        old=old if journal.goal == OUTSIDE else None,
-    )
-    journal.enter("recorded")
-    start(app, env_path())
-    if swapped:
-        restart_bound(app)
-    journal.enter("started")
-    move_journal.note(home).unlink(missing_ok=True)
-    request_path().unlink(missing_ok=True)
-    journal.end()
-
-
-def end_what_was_begun(home: Home, current: Application | None = None) -> None:
-    """A move that has passed its switch is ended; one that has not, and is not wanted any more, is forgotten."""
-    journal = move_journal.find(home)
-    if journal is None:
-        return
-    if not journal.is_past("switching"):
-        if current and current.wishes.placement != journal.goal:
-            start_again(home, current, journal, [])
-        return
-    log(
-        "warning",
-        warning=f"a move to the {journal.goal} side was killed after its switch ({journal.step}): it is ended",
-    )
-    app = saved_request(current)
-    with move_journal.jobs_wait(home):
-        if not journal.is_past("marked"):
-            mark(app, journal)
-            journal.enter("marked")
-        forward(home, app, journal)
-
-
-def saved_request(current: Application | None) -> Application:
-    """The request that the move was begun with. Its files may have gone with a newer deployment's."""
-    try:
-        document = json.loads(request_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Failure(f"{request_path()} cannot be read ({type(error).__name__}): deploy again (pulumi up)") from None
-    if not (Path(document["source"]) / document["compose_file"]).is_file():
-        document["source"] = str(current.source) if current else document["directory"]
-    return read_request(json.dumps(document))
-
-
-def mark(app: Application, journal: Journal) -> None:
-    outside = app.wishes.outside
-    if outside is None:
-        raise Failure("the request of the move names no other side")
-    with servers(app.project, app.wishes.host, outside) as (near, far):
-        pair = (near, far) if journal.goal == OUTSIDE else (far, near)
-        Copies(*pair, outside.owners).hand_over()
-
-
-def main(_args: list[str]) -> None:
-    """`python3 -m tts_host.move`, by tts-quiesce: end a move that was killed after its switch."""
-    end_what_was_begun(Home(load().state_dir))
-
-
-if __name__ == "__main__":
-    step(main)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tts_host import content
 from tts_host.content import OURS
 from tts_host.log import Failure, log, now, stamp, warn
+from tts_host.move_transfer import give, transfer
 from tts_host.postgres import identifier, literal
 from tts_host.swap import KEPT
 
@@ -23,10 +24,8 @@ if TYPE_CHECKING:
 
     from tts_host.content import Content
     from tts_host.postgres import Server
-    from tts_host.process import Done
 
 LANES = 2  # databases at a time; each restore has two sessions of its own
-SPOOL = "/var/tmp/tts-move"  # noqa: S108 - mktemp makes a private directory of that prefix
 FILLING = "tts: being filled by a move"  # comments of databases: what holds nothing that counts may be overwritten
 LEFT = "tts: left by a move"
 MARKS = """
@@ -39,44 +38,12 @@ select c.relname as name
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
  where c.relkind in ('r', 'p', 'S', 'v', 'm', 'f') and {OURS}
 """
-FOREIGN = f"""
-select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
- where c.relkind in ('r', 'p', 'S', 'v', 'm', 'f') and pg_get_userbyid(c.relowner) <> :'owner' and {OURS}
-"""
 GRANTS = f"""
 select distinct format('%s on %s', a.grantee::regrole, c.oid::regclass) as name
   from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a
  where a.grantee not in (0, c.relowner) and {OURS} order by 1
 """
 EXTENSIONS = "select extname as name from pg_extension where extname <> 'plpgsql' order by 1"
-# $@ is the program with its options. What fails leaves nothing in the container.
-DUMP = f"""
-set -eu; umask 077
-place=$(mktemp -d {SPOOL}.XXXXXX)
-trap '[ $? -eq 0 ] || rm -rf "$place"' EXIT
-"$@" --file="$place/dump"
-pg_restore --list "$place/dump" | grep -v ' COMMENT - EXTENSION ' >"$place/list"
-echo "$place"
-"""
-RESTORE = """
-trap 'rm -rf PLACE' EXIT
-"$@" --use-list=PLACE/list PLACE/dump
-"""
-# Nothing of what was there stays. The database itself does, with its settings and privileges.
-CLEAR = """
-set lock_timeout = '60s';
-do $clear$
-declare it record;
-begin
-  for it in select nspname from pg_namespace where nspname not like 'pg\\_%' and nspname <> 'information_schema' loop
-    execute format('drop schema %I cascade', it.nspname);
-  end loop;
-  perform lo_unlink(oid) from pg_largeobject_metadata;
-end $clear$;
-create schema public authorization pg_database_owner;
-grant usage on schema public to public;
-comment on schema public is 'standard public schema';
-"""
 T = TypeVar("T")
 
 
@@ -191,14 +158,7 @@ class Copies:
 
     def copy_one(self, name: str) -> Content:
         began = time.monotonic()
-        place = dump(self.source, name)
-        # By the administrator: not every extension lets an owner create it.
-        extensions = [f"create extension if not exists {identifier(item)} cascade;" for item in self.extensions[name]]
-        self.target.sql(name, CLEAR + "\n".join(extensions) + "\n", timeout=None)
-        restore(self.target, name, self.owners[name], place)
-        foreign = self.target.sql(name, f"analyze; {FOREIGN};\n", timeout=None, owner=self.owners[name]).split("\n")
-        if any(foreign):
-            raise Failure(f"{name}: these do not belong to {self.owners[name]}: {', '.join(foreign[:10])}")
+        transfer(self.source, self.target, name, self.owners[name], self.extensions[name])
         self.seconds[name] = time.monotonic() - began
         arrived = content.read(self.target, name)
         log("info", copied=name, rows=content.rows(arrived), seconds=f"{self.seconds[name]:.1f}")
@@ -231,32 +191,6 @@ class Copies:
             self.source.sql(self.source.maintenance, "".join(lines), timeout=60)
         except Failure as failure:
             warn(f"the databases of the old side could not be closed, see that nothing writes there: {failure}")
-
-
-def give(server: Server, owners: Mapping[str, str]) -> None:
-    """Make each database its service's own. An administrator without all rights must be a member of the owner first."""
-    lines = [f"grant {identifier(owner)} to current_user;" for owner in owners.values() if server.mode == "managed"]
-    lines += [f"alter database {identifier(name)} owner to {identifier(owner)};" for name, owner in owners.items()]
-    server.sql(server.maintenance, "\n".join(lines) + "\n")
-
-
-def dump(source: Server, name: str) -> str:
-    """A dump of the database, and what of it is to be restored, in a private folder of the container; its path."""
-    options = ("--format=custom", "--compress=0", "--no-subscriptions", "--lock-wait-timeout=60000")
-    return expect(source.shell(DUMP, "pg_dump", *options, database=name), f"pg_dump of {name}").strip()
-
-
-def restore(target: Server, name: str, owner: str, place: str) -> None:
-    """Empty the target database and fill it, as its owner. The dump goes."""
-    options = ("--exit-on-error", "--no-owner", "--no-acl", f"--role={owner}", "--jobs=2")
-    done = target.shell(RESTORE.replace("PLACE", place), "pg_restore", *options, database=name)
-    expect(done, f"pg_restore of {name}")
-
-
-def expect(done: Done, what: str) -> str:
-    if done.code != 0:
-        raise Failure(f"{what} ended with {done.code}: {done.words}")
-    return done.out
 
 
 def each(names: Sequence[str], ask: Callable[[str], T]) -> dict[str, T]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tts_host import docker, inside
 from tts_host.log import Failure
-from tts_host.move_databases import SPOOL, give
+from tts_host.move_transfer import SPOOL, give
 from tts_host.postgres import Server
 
 if TYPE_CHECKING:
