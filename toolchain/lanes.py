@@ -19,8 +19,12 @@ from xml.etree import ElementTree
 from toolchain.console import elapsed
 from toolchain.layout import PYTHON, REPOSITORY, relative
 
-# By pytest's marks. Each test is in one lane, since each mark is named in one and "not" in the other.
-LANES = {"tests": "not e2e and not rehearsal", "end-to-end": "e2e"}
+# By pytest's marks: every tier in one lane, and rehearsals, which are asked for by name, in none.
+LANES = {
+    "unit": "unit",
+    "docker": "docker and not e2e and not rehearsal",
+    "end-to-end": "e2e and not rehearsal",
+}
 LOOK_SECONDS = 0.2
 
 

@@ -25,6 +25,8 @@ class Endpoint:
     heard: list[tuple[str, str]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     mute: threading.Event = field(default_factory=threading.Event)
+    held: threading.Event = field(default_factory=threading.Event)
+    """Set once a request waits for an answer that never comes."""
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.heard]
@@ -39,6 +41,7 @@ def endpoint() -> Iterator[Endpoint]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             if it.mute.is_set():
+                it.held.set()
                 over.wait()  # takes everything and never answers
                 return
             it.heard.append((self.path, body))
