@@ -38,12 +38,13 @@ class Sizes:
 
 def measure(host: Host, url: str, sizes: Sizes) -> tuple[list[Figure], dict[str, tuple[float, float]]]:
     """All figures, and for the picture the seconds of the guide and of the product."""
+    fewer = max(1, sizes.rounds - 1)  # of what takes minutes
     host.install()
     try:
         host.content("fill", str(sizes.rows_bytes))
-        backed_up, seconds = databases.backups(host, sizes.rounds)
-        restored, restores = databases.restore(host, max(1, sizes.rounds - 1))
-        files, runs = media.backups(host, sizes.media_files, sizes.media_bytes, max(1, sizes.rounds - 1))
+        backed_up, seconds = shown(databases.backups(host, sizes.rounds))
+        restored, restores = shown(databases.restore(host, fewer))
+        files, runs = shown(media.backups(host, sizes.media_files, sizes.media_bytes, fewer))
         costs = burden.figures(host, url, sizes.rounds)
     finally:
         host.content("remove")
@@ -55,6 +56,17 @@ def measure(host: Host, url: str, sizes: Sizes) -> tuple[list[Figure], dict[str,
         "media, 0.1 % changed": _pair(runs, "guide", "job"),
     }
     return [*backed_up, *restored, *files, *costs], pairs
+
+
+def shown(measured: tuple[list[Figure], dict[str, list[float]]]) -> tuple[list[Figure], dict[str, list[float]]]:
+    """What was measured, and on the screen at once: the whole takes half an hour."""
+    figures, seconds = measured
+    print("\n".join(figure.row for figure in figures))
+    print(
+        "\n".join(f"  {name}: {', '.join(f'{one:.1f}' for one in each)} s" for name, each in seconds.items()),
+        flush=True,
+    )
+    return measured
 
 
 def _pair(seconds: dict[str, list[float]], *names: str) -> tuple[float, float]:
