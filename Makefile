@@ -46,9 +46,10 @@ rehearse: ## Lose a host and rebuild it, climb a rung with the engine killed at 
 	@$(MAKE) test ARGS="-m rehearsal"
 
 .PHONY: bench
-bench: ## Measure the running stack `local`, then one of its own, and write docs/reference/performance.md
+bench: ## Measure the running stack `local` and two of its own, and write docs/reference/performance.md (an hour)
 	@$(IN_ENVIRONMENT) bench.walking
 	@$(IN_ENVIRONMENT) bench.backups
+	@$(IN_ENVIRONMENT) bench.climb
 
 .PHONY: lint
 lint: ## Run the checks that need no run: ruff, pyright, shellcheck, shfmt

@@ -9,15 +9,14 @@ leaves there what it stored off-site.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import burden, databases, media
 from bench.cloud import platform
-from bench.host import REPOSITORY, Host
+from bench.fleet import Fleet
+from bench.host import REPOSITORY
 from bench.picture import bars
 from bench.report import Figure, machine, table, write_section
 
@@ -36,16 +35,17 @@ class Sizes:
     rounds: int
 
 
-def measure(host: Host, url: str, sizes: Sizes) -> tuple[list[Figure], dict[str, tuple[float, float]]]:
+def measure(fleet: Fleet, sizes: Sizes) -> tuple[list[Figure], dict[str, tuple[float, float]]]:
     """All figures, and for the picture the seconds of the guide and of the product."""
     fewer = max(1, sizes.rounds - 1)  # of what takes minutes
+    host = fleet.host()
     host.install()
     try:
         host.content("fill", str(sizes.rows_bytes))
         backed_up, seconds = shown(databases.backups(host, sizes.rounds))
         restored, restores = shown(databases.restore(host, fewer))
         files, runs = shown(media.backups(host, sizes.media_files, sizes.media_bytes, fewer))
-        costs = burden.figures(host, url, sizes.rounds)
+        costs = burden.figures(host, fleet.site(), sizes.rounds)
     finally:
         host.content("remove")
         host.remove()
@@ -85,14 +85,6 @@ def section(figures: list[Figure], sizes: Sizes) -> str:
     )
 
 
-def address(environment: dict[str, str]) -> str:
-    shown = subprocess.run(
-        ["pulumi", "stack", "output", "--json", "--stack", STACK],
-        env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return json.loads(shown.stdout)["url"]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--local", type=Path, help="the directory of a local cloud that is up")
@@ -102,7 +94,7 @@ def main() -> None:
     words = parser.parse_args()
     sizes = Sizes(words.bytes, words.files, words.files * 100_000, words.rounds)
     with platform(words.local) as environment:
-        figures, pairs = measure(Host("web-1", STACK, environment), address(environment), sizes)
+        figures, pairs = measure(Fleet(STACK, environment), sizes)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     PICTURE.write_text(bars("Seconds of the guide's way and of the product's", pairs))
     write_section(PAGE, "backups", "Backups and restores", section(figures, sizes))

@@ -12,6 +12,7 @@ from bench.turns import percentile
 
 if TYPE_CHECKING:
     from bench.host import Host
+    from bench.site import Site
 
 MIB = 1 << 20
 RATE = 10  # requests a second
@@ -21,8 +22,8 @@ JOBS = (databases.WITH_COPIES, media.WITH_COPIES)
 PRIORITY = "best-effort: prio 7"
 
 
-def figures(host: Host, url: str, rounds: int) -> list[Figure]:
-    return [*footprint(host), latency(host, url, rounds)]
+def figures(host: Host, site: Site, rounds: int) -> list[Figure]:
+    return [*footprint(host), latency(host, site, rounds)]
 
 
 def footprint(host: Host) -> list[Figure]:
@@ -47,11 +48,11 @@ def stepped_back(shown: str) -> bool:
     return int(nice) >= 10 and (of_disk == PRIORITY or of_disk.startswith("idle"))
 
 
-def latency(host: Host, url: str, rounds: int) -> Figure:
+def latency(host: Host, site: Site, rounds: int) -> Figure:
     """The 95th percentile of the application's answers during backups and between them, under the same light load."""
     quiet: list[float] = []
     busy: list[float] = []
-    with steady(url, RATE) as load:
+    with steady(site, RATE) as load:
         for _ in range(rounds):
             time.sleep(QUIET)  # the measurement itself
             middle = time.monotonic()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import http.client
+import http
 import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+
+from bench.site import FAILURES, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WRITES = 5  # every fifth request makes a ticket, the others read
-TIMEOUT = 30
+    from bench.site import Site
+
+WORKERS = 600  # at most that many requests wait for an answer at once
 
 
 @dataclass(frozen=True)
@@ -32,24 +35,44 @@ class Answer:
     def good(self) -> bool:
         return 200 <= self.status < 300
 
+    @property
+    def end(self) -> float:
+        return self.due + self.seconds
+
 
 @dataclass
 class Load:
-    """So many requests a second on an application, each at its time, whether or not the one before was answered."""
+    """`rate` requests a second, each at its time, whether or not the one before was answered.
 
-    url: str
+    Every `writes`-th makes a ticket, the others read.
+    """
+
+    site: Site
     rate: float
+    writes: int
     answers: list[Answer] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def between(self, start: float, end: float) -> list[Answer]:
         return [answer for answer in self.answers if start <= answer.due < end]
 
+    def failed(self) -> list[Answer]:
+        return sorted((answer for answer in self.answers if not answer.good), key=lambda answer: answer.due)
+
+    def tickets(self) -> set[str]:
+        """Those that the application has acknowledged."""
+        return {answer.ticket for answer in self.answers if answer.ticket}
+
+    def longest_wait(self) -> float:
+        """Seconds of the longest time between two good answers."""
+        ends = sorted(answer.end for answer in self.answers if answer.good)
+        return max((later - earlier for earlier, later in pairwise(ends)), default=0.0)
+
     def run(self) -> None:
-        """Send until stopped. The workers are enough for every request to wait its whole time-out."""
-        with ThreadPoolExecutor(int(self.rate * TIMEOUT)) as pool:
+        """Send until stopped; every answer is in when this returns."""
+        with ThreadPoolExecutor(min(WORKERS, int(self.rate * TIMEOUT) + 1)) as pool:
             start, number = time.monotonic(), 0
-            while not self._stop.is_set():
+            while True:
                 due = start + number / self.rate
                 if self._stop.wait(max(0, due - time.monotonic())):
                     return
@@ -60,35 +83,27 @@ class Load:
         self._stop.set()
 
     def _send(self, number: int, due: float) -> None:
-        status, ticket = request(self.url, f"bench {number}" if number % WRITES == 0 else None)
+        title = f"bench {number}" if number % self.writes == 0 else None
+        status, ticket = request(self.site, title)
         self.answers.append(Answer(due, time.monotonic() - due, status, ticket))
 
 
-def request(url: str, title: str | None) -> tuple[int, str]:
+def request(site: Site, title: str | None) -> tuple[int, str]:
     """Make a ticket, or list some; the status (0: no answer) and the ticket's id."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=TIMEOUT)
     try:
         if title is None:
-            connection.request("GET", "/api/tickets/")
-        else:
-            ticket = {"title": title, "description": "as steady as it goes", "priority": "low"}
-            headers = {"Content-Type": "application/json"}
-            connection.request("POST", "/api/tickets/", json.dumps(ticket), headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        made = title is not None and answer.status == 201
-        return answer.status, str(json.loads(body)["id"]) if made else ""
-    except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return site.ask("GET", "/api/tickets/")[0], ""
+        ticket = {"title": title, "description": "as steady as it goes", "priority": "low"}
+        status, body = site.ask("POST", "/api/tickets/", ticket)
+        return status, str(json.loads(body)["id"]) if status == http.HTTPStatus.CREATED else ""
+    except FAILURES:
         return 0, ""
-    finally:
-        connection.close()
 
 
 @contextmanager
-def steady(url: str, rate: float) -> Iterator[Load]:
+def steady(site: Site, rate: float, writes: int = 5) -> Iterator[Load]:
     """The load, for as long as the block lasts."""
-    load = Load(url, rate)
+    load = Load(site, rate, writes)
     thread = threading.Thread(target=load.run)
     thread.start()
     try:

@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.burden import stepped_back
+from bench.load import Answer, Load
 from bench.picture import bars
 from bench.report import Figure, table, write_section
+from bench.site import Site
 from bench.turns import in_turns, percentile, ratio, turned
 
 if TYPE_CHECKING:
@@ -76,3 +78,19 @@ def test_the_picture_is_svg_with_a_bar_for_each_side() -> None:
         "0.0 s",
         "1.0 s",
     ]
+
+
+def test_a_wait_is_between_good_answers_and_only_acknowledged_tickets_count() -> None:
+    load = Load(Site("192.0.2.1"), rate=4, writes=1)
+    load.answers += [
+        Answer(12, 0.5, 201, "c"),  # answers come in in any order
+        Answer(0, 0.1, 201, "a"),
+        Answer(1, 0.1, 201, "b"),
+        Answer(5, 0.2, 502),
+        Answer(3, 2.0, 0),
+    ]
+    assert load.longest_wait() == pytest.approx(11.4)
+    assert [answer.due for answer in load.failed()] == [3, 5]
+    assert load.tickets() == {"a", "b", "c"}
+    assert [answer.due for answer in load.between(1, 5)] == [1, 3]
+    assert Load(Site("192.0.2.1"), rate=4, writes=1).longest_wait() == 0
