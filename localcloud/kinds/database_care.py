@@ -10,17 +10,13 @@ import logging
 import shutil
 import threading
 from collections import defaultdict
-from copy import deepcopy
-from ipaddress import IPv4Network, ip_network
-from typing import Any
 
 from localcloud.cloud import Cloud
 from localcloud.engine import EngineError
-from localcloud.kinds import catalog, tags, vpcs
-from localcloud.machine import Limits
+from localcloud.kinds import vpcs
+from localcloud.kinds.database_files import change, first, follow, limits, need, node_of, read
 from localcloud.node import Node
-from localcloud.pairs import ensure_pair
-from localcloud.servers import node_files, node_name, server_files
+from localcloud.servers import node_name, server_files
 from localcloud.store import Record
 
 LOG = logging.getLogger(__name__)
@@ -43,30 +39,8 @@ PROMOTE = "SET statement_timeout = 0; SELECT pg_promote(true, 60) WHERE pg_is_in
 FOLLOWERS = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'"
 
 _AT_WORK: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
-_WRITING: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
 _MISSED: defaultdict[tuple[str, str, int], int] = defaultdict(int)
 _LOOKS: defaultdict[tuple[str, str], int] = defaultdict(int)
-
-
-def node_of(cloud: Cloud, identity: str, number: int) -> Node:
-    return Node(cloud.config, cloud.engine, identity, number)
-
-
-def hosts(cluster: Record) -> tuple[str, str]:
-    """Give the public and the private host name."""
-    name = f"{cluster['name']}-do-user-1-0.x.db.ondigitalocean.com"
-    return name, f"private-{name}"
-
-
-def names(cloud: Cloud) -> dict[str, str]:
-    """Give the address of each host name of all clusters; for use in a transaction."""
-    every = [one for one in cloud.records("databases") if not one["leaving"]]
-    return {host: one[word] for one in every for host, word in zip(hosts(one), ("public", "private"), strict=True)}
-
-
-def limits(cluster: Record) -> Limits:
-    found = catalog.database_size(cluster["size"])
-    return Limits(memory=found["memory"], processors=found["vcpus"])
 
 
 def tend_later(cloud: Cloud, identity: str) -> None:
@@ -88,7 +62,7 @@ def tend(cloud: Cloud, identity: str) -> None:
     if not lock.acquire(blocking=False):
         return
     try:
-        cluster = _read(cloud, identity)
+        cluster = read(cloud, identity)
         if cluster and cluster["leaving"]:
             _remove(cloud, cluster)
         elif cluster:
@@ -105,11 +79,11 @@ def _tend(cloud: Cloud, cluster: Record) -> None:
     identity = cluster["id"]
     for number in cluster["dropped"]:
         node_of(cloud, identity, number).destroy()
-        _change(cloud, identity, dropped=[one for one in _need(cloud, identity)["dropped"] if one != number])
+        change(cloud, identity, dropped=[one for one in need(cloud, identity)["dropped"] if one != number])
     follow(cloud, identity)
     if not _first_lives(cloud, cluster):
         return
-    cluster = _need(cloud, identity)
+    cluster = need(cloud, identity)
     others = [one for one in cluster["nodes"] if one["number"] != cluster["primary"]]
     living = [one["number"] for one in others if _other_lives(cloud, cluster, one)]
     settled = (
@@ -121,70 +95,20 @@ def _tend(cloud: Cloud, cluster: Record) -> None:
     following = _following(cloud, cluster, living) if others else []
     _agree(cloud, cluster, following)
     if [one["number"] for one in others] == following and not _renew(cloud, cluster):
-        _change(cloud, identity, status="online")
-
-
-def follow(cloud: Cloud, identity: str) -> None:
-    """Write what all nodes read, by the record as it is now; those that run follow it, now or a little later."""
-    with _WRITING[cloud.config.identity, identity]:
-        with cloud.store.transaction():
-            found = cloud.store.kind("databases").get(identity)
-            cluster, sources = deepcopy(found), _sources(cloud, found) if found else None
-        if cluster is None or cluster["leaving"]:
-            return
-        pair = ensure_pair(cloud.config.directory / "databases" / identity, hosts(cluster))
-        for record in cluster["nodes"]:
-            node = node_of(cloud, identity, record["number"])
-            server = {**server_files(cluster, record, limits(cluster).memory), **pair}
-            files = node_files(cluster, record, str(cloud.config.gateway), sources)
-            node.write({**files, **{f"server/{name}": text for name, text in server.items()}})
-            if not node.follows() and node.running():
-                _try_to_follow(node)
-
-
-def _try_to_follow(node: Node) -> None:
-    try:
-        node.follow()
-    except EngineError as error:
-        LOG.warning("%s does not follow its settings yet: %s", node.name, error)
-
-
-def _sources(cloud: Cloud, cluster: Record) -> list[IPv4Network] | None:
-    """Give the trusted sources as addresses; None when everybody is trusted."""
-    if not cluster["rules"]:
-        return None
-    near: list[Record] = []
-    ranges = []
-    for rule in cluster["rules"]:
-        if rule["type"] == "ip_addr":
-            ranges.append(ip_network(rule["value"], strict=False))
-        elif rule["type"] == "tag":
-            near += tags.bearers(cloud, "droplets", rule["value"])
-        elif rule["type"] == "droplet":
-            near += [one for one in cloud.records("droplets") if str(one["id"]) == rule["value"]]
-        else:
-            ranges += [IPv4Network(address) for address in _addresses(cloud, rule["value"])]
-    ranges += [IPv4Network(one[word]) for one in near if not one["leaving"] for word in ("public", "private")]
-    return [one for one in dict.fromkeys(ranges) if isinstance(one, IPv4Network)]
-
-
-def _addresses(cloud: Cloud, identity: str) -> list[str]:
-    """Give the addresses of something of another kind, which its record says."""
-    found = [one for kind in cloud.kinds if kind.records for one in cloud.records(kind.records)]
-    return [address for one in found if one.get("id") == identity for address in one.get("addresses", [])]
+        change(cloud, identity, status="online")
 
 
 def _first_lives(cloud: Cloud, cluster: Record) -> bool:
     """See to the primary: made, started, or replaced. True when it serves."""
-    node, record = node_of(cloud, cluster["id"], cluster["primary"]), _first(cluster)
+    node, record = node_of(cloud, cluster["id"], cluster["primary"]), first(cluster)
     if node.answers(cluster["engine"], record["public"]):
         _forget(cloud, node)
         if not cluster["made"]:
             _furnish(node, cluster)
-            _change(cloud, cluster["id"], made=True)
+            change(cloud, cluster["id"], made=True)
         elif cluster["promoting"]:
             node.sql(PROMOTE, seconds=90)
-            _change(cloud, cluster["id"], promoting=False)
+            change(cloud, cluster["id"], promoting=False)
             follow(cloud, cluster["id"])
         return True
     if node.running() and (not cluster["made"] or not _too_often(cloud, node, HANGING)):
@@ -213,9 +137,9 @@ def _replace_first(cloud: Cloud, cluster: Record) -> None:
 
     best = max(cluster["safe"], key=position)
     LOG.warning("database %s: node %s takes the place of node %s", cluster["name"], best, cluster["primary"])
-    _change(cloud, cluster["id"], primary=best, promoting=True, safe=[], sync=[])
+    change(cloud, cluster["id"], primary=best, promoting=True, safe=[], sync=[])
     follow(cloud, cluster["id"])
-    _first_lives(cloud, _need(cloud, cluster["id"]))
+    _first_lives(cloud, need(cloud, cluster["id"]))
 
 
 def _other_lives(cloud: Cloud, cluster: Record, record: Record) -> bool:
@@ -285,21 +209,21 @@ def _agree(cloud: Cloud, cluster: Record, wanted: list[int]) -> None:
     identity, safe = cluster["id"], cluster["safe"]
     if safe == cluster["sync"] == wanted:
         return
-    _change(cloud, identity, safe=sorted({*safe, *wanted}) if safe and wanted else [])
-    _change(cloud, identity, sync=wanted)
+    change(cloud, identity, safe=sorted({*safe, *wanted}) if safe and wanted else [])
+    change(cloud, identity, sync=wanted)
     follow(cloud, identity)
     if not wanted or _has_all(node_of(cloud, identity, cluster["primary"]), wanted):
-        _change(cloud, identity, safe=wanted)
+        change(cloud, identity, safe=wanted)
 
 
-def _has_all(first: Node, wanted: list[int]) -> bool:
+def _has_all(primary: Node, wanted: list[int]) -> bool:
     """Tell whether one of these standbys has all that was acknowledged before the primary began to wait for them."""
-    [*_, [position]] = first.sql("SELECT pg_sleep(1); SELECT pg_current_wal_flush_lsn();")
+    [*_, [position]] = primary.sql("SELECT pg_sleep(1); SELECT pg_current_wal_flush_lsn();")
     known = ", ".join(f"'{node_name(number)}'" for number in wanted)
     query = (
         f"SELECT 1 FROM pg_stat_replication WHERE application_name IN ({known}) AND flush_lsn >= '{position}' LIMIT 1"  # noqa: S608
     )
-    return any(first.sql(query) for _ in range(5))
+    return any(primary.sql(query) for _ in range(5))
 
 
 def _remove(cloud: Cloud, cluster: Record) -> None:
@@ -309,10 +233,6 @@ def _remove(cloud: Cloud, cluster: Record) -> None:
     with cloud.store.transaction():
         cloud.store.kind("databases").pop(cluster["id"], None)
     cloud.reconcile()
-
-
-def _first(cluster: Record) -> Record:
-    return next(one for one in cluster["nodes"] if one["number"] == cluster["primary"])
 
 
 def _all_answer(cloud: Cloud, cluster: Record, numbers: list[int]) -> bool:
@@ -327,18 +247,3 @@ def _too_often(cloud: Cloud, node: Node, most: int) -> bool:
 
 def _forget(cloud: Cloud, node: Node) -> None:
     _MISSED.pop((cloud.config.identity, node.cluster, node.number), None)
-
-
-def _read(cloud: Cloud, identity: str) -> Record | None:
-    with cloud.store.transaction():
-        return deepcopy(cloud.store.kind("databases").get(identity))
-
-
-def _need(cloud: Cloud, identity: str) -> Record:
-    with cloud.store.transaction():
-        return deepcopy(cloud.one("databases", identity))
-
-
-def _change(cloud: Cloud, identity: str, **fields: Any) -> None:
-    with cloud.store.transaction():
-        cloud.one("databases", identity).update(fields)

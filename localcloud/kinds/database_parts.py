@@ -1,4 +1,4 @@
-"""What is inside of a managed database: databases, users, pools, trusted sources, settings."""
+"""What is inside of a managed database: databases, users, pools, trusted sources."""
 
 import base64
 import re
@@ -8,9 +8,9 @@ from typing import Any
 
 from localcloud.cloud import Cloud, Kind, now
 from localcloud.kinds import catalog
-from localcloud.kinds.database_care import node_of
+from localcloud.kinds.database_files import node_of
 from localcloud.kinds.databases import connection, find, password, ready
-from localcloud.servers import CONNECTIONS_PER_GB, RESERVED_CONNECTIONS, connections, settings
+from localcloud.servers import CONNECTIONS_PER_GB, RESERVED_CONNECTIONS, connections
 from localcloud.store import Record
 from localcloud.web import ApiError, Call, Routes, invalid
 
@@ -221,51 +221,6 @@ def _rule(cloud: Cloud, identity: str, rule: Any, known: dict[str, Record]) -> R
         "value": value,
         "created_at": fixed["created_at"],
     }
-
-
-@routes.get("/v2/databases/<identity>/config")
-def show_config(cloud: Cloud, call: Call, identity: str) -> dict[str, Any]:
-    return {"config": find(cloud, identity)["config"]}
-
-
-@routes.patch("/v2/databases/<identity>/config")
-def change_config(cloud: Cloud, call: Call, identity: str) -> dict[str, Any]:
-    cluster = ready(cloud, identity, "")
-    wanted = {name: value for name, value in call.need("config", dict).items() if value is not None}
-    if cluster["engine"] == "pg":
-        _check_settings(cloud, cluster, settings(wanted))
-    elif unknown := [name for name in wanted if not name.startswith("valkey_")]:
-        raise invalid(f"unknown settings: {', '.join(unknown)}")
-    if policy := wanted.pop("valkey_maxmemory_policy", None):
-        cluster["eviction_policy"] = str(policy).replace("-", "_")
-    cluster["config"] |= wanted
-    return {"config": cluster["config"]}
-
-
-def _check_settings(cloud: Cloud, cluster: Record, wanted: dict[str, Any]) -> None:
-    """Raise 422 on what the server would not take, or not start with."""
-    if bad := [name for name in wanted if not re.fullmatch(r"[a-z_]+", name)]:
-        raise invalid(f"unknown settings: {', '.join(bad)}")
-    names = ", ".join(f"'{name}'" for name in wanted) or "''"
-    query = f"SELECT name, vartype, min_val, max_val, enumvals FROM pg_settings WHERE name IN ({names})"  # noqa: S608
-    known = {name: rest for name, *rest in node_of(cloud, cluster["id"], cluster["primary"]).sql(query)}
-    for name, value in wanted.items():
-        if name not in known:
-            raise invalid(f"unknown setting: {name}")
-        kind, least, most, words = known[name]
-        if kind in ("integer", "real") and name != "work_mem":
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not float(least) <= value <= float(most)
-            ):
-                raise invalid(f"{name} must be a number between {least} and {most}")
-        elif kind == "enum" and str(value) not in words.strip("{}").split(","):
-            raise invalid(f"{name} must be one of {words}")
-        elif kind == "bool" and not isinstance(value, bool) and value not in ("on", "off"):
-            raise invalid(f"{name} must be true or false")
-        elif "\n" in str(value):
-            raise invalid(f"{name} must be one line")
 
 
 @routes.get("/v2/databases/<identity>/backups")

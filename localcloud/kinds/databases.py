@@ -7,7 +7,7 @@ from typing import Any
 
 from localcloud.cloud import Cloud, Kind, now
 from localcloud.kinds import addresses, catalog, database_care, tags, vpcs
-from localcloud.kinds.database_care import hosts, names
+from localcloud.kinds.database_files import follow, hosts, names
 from localcloud.servers import PORT, SECOND_PORT
 from localcloud.store import Record
 from localcloud.web import ApiError, Call, Routes, invalid
@@ -248,7 +248,7 @@ def reconcile(cloud: Cloud) -> None:
     with cloud.store.transaction():
         every = [one["id"] for one in cloud.records("databases")]
     for identity in every:
-        database_care.follow(cloud, identity)
+        follow(cloud, identity)
 
 
 def recover(cloud: Cloud) -> None:

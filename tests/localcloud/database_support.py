@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localcloud.kinds import database_care
+from localcloud.kinds import database_care, database_files
 from localcloud.node import Node
 from tests.localcloud.api_support import FakeEngine, Service
 
@@ -95,7 +95,7 @@ class Managed:
         return (self.service.config.directory / "databases" / self.id / str(number) / name).read_text()
 
     def kill(self, number: int) -> None:
-        self.servers.up.discard(database_care.node_of(self.service.cloud, self.id, number).name)
+        self.servers.up.discard(database_files.node_of(self.service.cloud, self.id, number).name)
 
 
 def manage(directory: Path, *, by_hand: bool = True) -> Iterator[Managed]:

@@ -9,7 +9,7 @@ import pytest
 from azure.core.pipeline.policies import HeadersPolicy
 from pydo import Client
 
-from localcloud.kinds import database_care
+from localcloud.kinds import database_care, database_files
 from tests.localcloud.api_support import TOKEN, listening
 from tests.localcloud.database_support import CLUSTER, Managed, manage
 
@@ -51,7 +51,7 @@ def test_a_connection_says_where_as_whom_and_with_what(managed: Managed) -> None
     password = made["users"][0]["password"]
     assert outer["uri"] == f"postgresql://doadmin:{password}@{outer['host']}:25060/defaultdb?sslmode=require"
     with managed.service.cloud.store.transaction():
-        record, names = managed.record, database_care.names(managed.service.cloud)
+        record, names = managed.record, database_files.names(managed.service.cloud)
     assert names == {outer["host"]: record["public"], inner["host"]: record["private"]}
 
 
