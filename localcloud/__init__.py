@@ -7,7 +7,7 @@
     engine      the Docker command line
     machine     a droplet as a container; `rules` renders its packet filter
     balancer    a load balancer as a container; `haproxy` renders its configuration, `issuer` makes its certificates
-    node        a node of a managed database as a container; `servers` renders what it reads, `pairs` its certificate
+    node        a node of a managed database as a container; `servers` renders what it reads
     nameserver  answers for the account's domains, as `zones` says
     kinds/      one module for each kind of resource: its routes and what it really does
     objects/    S3, IAM and STS

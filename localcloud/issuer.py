@@ -9,10 +9,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from localcloud import tls
+from localcloud.tls import Signed, make_authority
 
 DAYS = 90
 
@@ -35,35 +33,15 @@ def ensure(directory: Path) -> tuple[Path, Path]:
     """Give the authority's certificate and key, made when missing."""
     path, key_path = directory / "web-ca.crt", directory / "web-ca.key"
     if not path.exists():
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Local cloud: certificates of load balancers")])
-        draft = (
-            tls.builder(name, name, key, tls.AUTHORITY_DAYS)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(tls.usage(sign_certificates=True), critical=True)
-        )
-        tls.write(path, key_path, draft.sign(key, hashes.SHA256()), key)
+        make_authority("Local cloud: certificates of load balancers").write(path, key_path)
     return path, key_path
 
 
 def issue(directory: Path, names: list[str]) -> Pair:
     """Issue a certificate for host names."""
-    path, key_path = ensure(directory)
-    authority = x509.load_pem_x509_certificate(path.read_bytes())
-    signer = serialization.load_pem_private_key(key_path.read_bytes(), None)
-    if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{key_path} holds no elliptic curve key")
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
-    draft = (
-        tls.builder(subject, authority.subject, key, DAYS)
-        .add_extension(x509.SubjectAlternativeName([*map(x509.DNSName, names)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-    )
-    return _pair(draft.sign(signer, hashes.SHA256()), [authority], _pem(key))
+    authority = Signed.read(*ensure(directory))
+    leaf = authority.sign(names[0], map(x509.DNSName, names), DAYS)
+    return _pair(leaf.certificate, [authority.certificate], leaf.key_pem)
 
 
 def check(leaf: str, chain: str, key: str) -> Pair:

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -23,6 +25,65 @@ SPACES_REGIONS = ["ams3", "atl1", "blr1", "fra1", "lon1", "nyc3", "sfo2", "sfo3"
 DOMAINS = ("amazonaws.com", "digitaloceanspaces.com")
 
 
+@dataclass(frozen=True)
+class Signed:
+    """A certificate with its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def read(cls, path: Path, key_path: Path) -> "Signed":
+        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError(f"{key_path} holds no elliptic curve key")
+        return cls(x509.load_pem_x509_certificate(path.read_bytes()), key)
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    @property
+    def key_pem(self) -> str:
+        form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        return self.key.private_bytes(serialization.Encoding.PEM, form, plain).decode()
+
+    def write(self, path: Path, key_path: Path) -> None:
+        """Write the key first: a certificate that is there always has its key."""
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(self.key_pem)
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(self.pem)
+        new.replace(path)
+
+    def sign(self, subject: str, names: Iterable[x509.GeneralName], days: int) -> "Signed":
+        """Issue the certificate of a server, as the authority that this is."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        draft = (
+            _builder(_name(subject), self.certificate.subject, key, days)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+        )
+        return Signed(draft.sign(self.key, hashes.SHA256()), key)
+
+
+def make_authority(name: str, limits: Sequence[str] = ()) -> Signed:
+    """Make an authority; with `limits`, for names under these domains only."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    draft = (
+        _builder(_name(name), _name(name), key, AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_USAGE, critical=True)
+    )
+    if limits:
+        draft = draft.add_extension(x509.NameConstraints([*map(x509.DNSName, limits)], None), critical=True)
+    return Signed(draft.sign(key, hashes.SHA256()), key)
+
+
 def store_names() -> list[str]:
     """Give the names under which the store is reached; for each, also that of any bucket under it."""
     names = ["s3.amazonaws.com", *(f"{region}.digitaloceanspaces.com" for region in SPACES_REGIONS)]
@@ -36,10 +97,14 @@ def ensure(directory: Path, gateway: IPv4Address) -> tuple[Path, Path, Path]:
     authority, authority_key = directory / "ca.crt", directory / "ca.key"
     certificate, key = directory / "store.crt", directory / "store.key"
     if not authority.exists() or not authority_key.exists():
-        _make_authority(authority, authority_key)
+        # Whoever gets hold of its key can speak for the object stores and for nothing else.
+        make_authority(f"Local cloud {os.urandom(4).hex()}", (*DOMAINS, "localhost")).write(authority, authority_key)
         certificate.unlink(missing_ok=True)
     if not certificate.exists() or not _serves(certificate, gateway):
-        _make_certificate(authority, authority_key, certificate, key, gateway)
+        addresses = [x509.IPAddress(gateway), x509.IPAddress(IPv4Address("127.0.0.1"))]
+        names = [*map(x509.DNSName, ["localhost", *store_names()]), *addresses]
+        signer = Signed.read(authority, authority_key)
+        signer.sign("Object store of the local cloud", names, CERTIFICATE_DAYS).write(certificate, key)
     return authority, certificate, key
 
 
@@ -50,44 +115,13 @@ def _serves(path: Path, gateway: IPv4Address) -> bool:
     return ends.days > RENEW_DAYS and gateway in names.get_values_for_type(x509.IPAddress)
 
 
-def _make_authority(path: Path, key_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Local cloud {os.urandom(4).hex()}")])
-    # Whoever gets hold of its key can speak for the object stores and for nothing else.
-    limits = x509.NameConstraints([*map(x509.DNSName, [*DOMAINS, "localhost"])], None)
-    draft = (
-        builder(name, name, key, AUTHORITY_DAYS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(limits, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(usage(sign_certificates=True), critical=True)
-    )
-    write(path, key_path, draft.sign(key, hashes.SHA256()), key)
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 
-def _make_certificate(ca_path: Path, ca_key_path: Path, path: Path, key_path: Path, gateway: IPv4Address) -> None:
-    authority = x509.load_pem_x509_certificate(ca_path.read_bytes())
-    authority_key = serialization.load_pem_private_key(ca_key_path.read_bytes(), None)
-    if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{ca_key_path} holds no elliptic curve key")
-    key = ec.generate_private_key(ec.SECP256R1())
-    addresses = [x509.IPAddress(gateway), x509.IPAddress(IPv4Address("127.0.0.1"))]
-    names = x509.SubjectAlternativeName([*map(x509.DNSName, ["localhost", *store_names()]), *addresses])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Object store of the local cloud")])
-    draft = (
-        builder(subject, authority.subject, key, CERTIFICATE_DAYS)
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-    )
-    write(path, key_path, draft.sign(authority_key, hashes.SHA256()), key)
-
-
-def builder(
+def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
 ) -> x509.CertificateBuilder:
-    """Begin a certificate: names, key and time."""
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -100,22 +134,7 @@ def builder(
     )
 
 
-def usage(*, sign_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=sign_certificates, crl_sign=sign_certificates,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-
-
-def write(path: Path, key_path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-    """Write the key first: a certificate that is there always has its key."""
-    text = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(text)
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    new.replace(path)
+_USAGE = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip

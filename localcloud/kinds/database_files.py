@@ -5,16 +5,19 @@ import threading
 from collections import defaultdict
 from copy import deepcopy
 from ipaddress import IPv4Network, ip_network
+from pathlib import Path
 from typing import Any
+
+from cryptography.x509 import DNSName
 
 from localcloud.cloud import Cloud
 from localcloud.engine import EngineError
 from localcloud.kinds import catalog, tags
 from localcloud.machine import Limits
 from localcloud.node import Node
-from localcloud.pairs import ensure_pair
 from localcloud.servers import node_files, server_files
 from localcloud.store import Record
+from localcloud.tls import AUTHORITY_DAYS, make_authority
 
 LOG = logging.getLogger(__name__)
 _WRITING: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
@@ -72,7 +75,7 @@ def follow(cloud: Cloud, identity: str) -> None:
             cluster, sources = deepcopy(found), _sources(cloud, found) if found else None
         if cluster is None or cluster["leaving"]:
             return
-        pair = ensure_pair(cloud.config.directory / "databases" / identity, hosts(cluster))
+        pair = _pair(cloud.config.directory / "databases" / identity, hosts(cluster))
         for record in cluster["nodes"]:
             node = node_of(cloud, identity, record["number"])
             server = {**server_files(cluster, record, limits(cluster).memory), **pair}
@@ -80,6 +83,17 @@ def follow(cloud: Cloud, identity: str) -> None:
             node.write({**files, **{f"server/{name}": text for name, text in server.items()}})
             if not node.follows() and node.running():
                 _try_to_follow(node)
+
+
+def _pair(directory: Path, names: tuple[str, str]) -> dict[str, str]:
+    """Give ca.crt, server.crt and server.key as texts, made when missing. The authority's own key is kept nowhere."""
+    authority, certificate, key = paths = [directory / name for name in ("ca.crt", "server.crt", "server.key")]
+    if not certificate.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        signer = make_authority(f"CA of {names[0]}")
+        authority.write_text(signer.pem)
+        signer.sign(names[0], map(DNSName, names), AUTHORITY_DAYS).write(certificate, key)
+    return {path.name: path.read_text() for path in paths}
 
 
 def _try_to_follow(node: Node) -> None:
