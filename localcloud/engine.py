@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from localcloud.errors import CloudError
 
 LABEL = "localcloud.cloud"
+REMOVAL_SECONDS = 60.0
 RESOURCES = {
     "container": ["rm", "--force", "--volumes"],
     "volume": ["rm"],
@@ -91,7 +93,20 @@ class Engine:
         """Remove what is there of the named."""
         for name in names:
             if self.exists(kind, name):
-                self.run(kind, *RESOURCES[kind], name, timeout=300)
+                self._remove(kind, name)
+
+    def _remove(self, kind: str, name: str) -> None:
+        """Remove one; what somebody else removes at this moment, a daemon that was just ended, is waited for."""
+        try:
+            self.run(kind, *RESOURCES[kind], name, timeout=300)
+        except EngineError as error:
+            if "already in progress" not in str(error):
+                raise
+            end = time.monotonic() + REMOVAL_SECONDS
+            while self.exists(kind, name):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
     def ensure_network(self, name: str, subnet: IPv4Network) -> None:
         """Make an internal network, which has no way out of this machine, unless it is there."""

@@ -186,3 +186,21 @@ def handshake(authority: Path, certificate: Path, key: Path, name: str) -> str:
         near.close()
         thread.join()
     return ""
+
+
+class Removing(Engine):
+    """Docker while somebody else removes a container: for some looks it is still there."""
+
+    looks = 3
+
+    def run(self, *arguments: str, timeout: float = 120, given: str = "") -> str:
+        raise EngineError("Error response from daemon: removal of container x is already in progress")
+
+    def exists(self, kind: str, name: str) -> bool:
+        Removing.looks -= 1
+        return Removing.looks >= 0
+
+
+def test_what_somebody_else_is_removing_is_waited_for() -> None:
+    Removing("x").remove("container", "x")
+    assert Removing.looks < 0
