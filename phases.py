@@ -97,8 +97,8 @@ LADDER: Final[tuple[Row, ...]] = (
     #   rung          hosts, size, entry, database, media,   broker, platform, workers, what changes, built
     Row(Rung.SINGLE,       1, _S, _IP,       _DB,      _FILES,  _QUEUE, _COMPOSE, 4, 2, "start",                 True),
     Row(Rung.RESIZED,      1, _M, _IP,       _DB,      _FILES,  _QUEUE, _COMPOSE, 8, 4, "size and workers",      True),
-    Row(Rung.EXTERNALISED, 1, _M, _IP,       _MANAGED, _SPACES, _OUT,   _COMPOSE, 8, 4, "state leaves the host", False),
-    Row(Rung.BALANCED,     2, _M, _BALANCER, _MANAGED, _SPACES, _OUT,   _COMPOSE, 8, 4, "hosts multiply",        False),
+    Row(Rung.EXTERNALISED, 1, _M, _IP,       _MANAGED, _SPACES, _OUT,   _COMPOSE, 8, 4, "state leaves the host", True),
+    Row(Rung.BALANCED,     2, _M, _BALANCER, _MANAGED, _SPACES, _OUT,   _COMPOSE, 8, 4, "hosts multiply",        True),
     Row(Rung.CLUSTER,      2, _M, _INGRESS,  _MANAGED, _SPACES, _OUT,   _K8S,     8, 4, "platform",              False),
 )
 # fmt: on

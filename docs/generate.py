@@ -16,6 +16,7 @@ import pricing  # noqa: E402  # the sources stand beside this folder
 from phases import Row, Rung, built, row  # noqa: E402
 
 CONFIGURATION = ROOT / "docs/reference/configuration.md"
+README = ROOT / "README.md"
 CLIMB = ROOT / "docs/how-to/climb.md"
 _TABLE = re.compile(r"(?<=: begin -->\n).*(?=<!-- made by python docs/generate.py: end -->)", re.DOTALL)
 
@@ -177,6 +178,29 @@ def climb(page: str) -> str:
     return _TABLE.sub(lambda _: f"{transitions()}\n{guide()}", page)
 
 
+def costs() -> str:
+    """The table of what each rung that can be deployed costs, by what is paid for."""
+    heads = {
+        "hosts": "droplet",
+        "weekly images": "weekly backups",
+        "PostgreSQL": "PostgreSQL",
+        "balancer": "load balancer",
+        "Spaces": "Spaces",
+    }
+    lines = [f"| rung | {' | '.join(heads)} | together | prices of |", f"|{'---|' * (len(heads) + 3)}"]
+    for rung in built():
+        found = pricing.estimate(bill(row(rung)))
+        sums = [sum(item.usd for item in found.items if item.item.startswith(start)) for start in heads.values()]
+        cells = [f"{each:.2f}" if each else "" for each in sums]
+        lines.append(f"| `{rung}` | {' | '.join(cells)} | **{found.total:.2f}** | {found.price_date} |")
+    return "\n".join([*lines, ""])
+
+
+def readme(page: str) -> str:
+    """The README with the table of costs as it is now, and the guide's estimate beside it."""
+    return _TABLE.sub(lambda _: f"{costs()}\n{guide()}", page)
+
+
 def neighbours() -> set[tuple[Rung, Rung]]:
     """Every step between two rungs that this version builds."""
     rungs = list(Rung)
@@ -186,6 +210,7 @@ def neighbours() -> set[tuple[Rung, Rung]]:
 
 def main() -> None:
     """Write every page."""
+    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
     CLIMB.write_text(climb(CLIMB.read_text(encoding="utf-8")), encoding="utf-8")
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
     CONFIGURATION.write_text(configuration(project), encoding="utf-8")

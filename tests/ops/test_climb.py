@@ -32,9 +32,10 @@ def test_at_the_limits_there_is_no_sign_yet() -> None:
         ("single", {"memory_percent": 86}, "resized", "resized"),
         ("single", {"disk_free_percent": 19}, "externalised", "resized"),
         ("single", {"disk_free_percent": 19, "cpu_percent": 99}, "externalised", "resized"),
-        ("resized", {"cpu_percent": 81}, "externalised", None),
-        ("externalised", {"memory_percent": 86}, "balanced", None),
-        ("externalised", {"disk_free_percent": 3}, "balanced", None),
+        ("resized", {"cpu_percent": 81}, "externalised", "externalised"),
+        ("externalised", {"memory_percent": 86}, "balanced", "balanced"),
+        ("externalised", {"disk_free_percent": 3}, "balanced", "balanced"),
+        ("balanced", {"cpu_percent": 81}, "cluster", None),
         ("cluster", {"cpu_percent": 100}, None, None),
         ("a rung of another version", {"cpu_percent": 100}, None, None),
     ],
@@ -49,8 +50,8 @@ def test_signs_call_for_the_rung_that_helps(
 
 
 def test_a_rung_that_is_not_built_is_called_so() -> None:
-    found = climb("resized", [("web-1", week(cpu_percent=95))])
-    assert found.words == "the signs call for the rung externalised, which this version does not build yet"
+    found = climb("balanced", [("web-1", week(cpu_percent=95))])
+    assert found.words == "the signs call for the rung cluster, which this version does not build yet"
 
 
 def test_a_day_without_samples_says_nothing_about_the_processors_but_a_full_disk_is_full() -> None:

@@ -40,8 +40,8 @@ def test_resizing_doubles_the_workers_and_moves_no_state() -> None:
     assert replace(same, workflow_concurrency=4, notification_concurrency=2) == single
 
 
-def test_this_version_builds_single_and_resized() -> None:
-    assert built() == (Rung.SINGLE, Rung.RESIZED)
+def test_this_version_builds_all_but_the_cluster() -> None:
+    assert built() == (Rung.SINGLE, Rung.RESIZED, Rung.EXTERNALISED, Rung.BALANCED)
 
 
 UNSOUND: list[tuple[dict[str, Any], str]] = [
@@ -50,6 +50,10 @@ UNSOUND: list[tuple[dict[str, Any], str]] = [
     ({"media": Media.ON_HOST}, "more than one host needs media in Spaces"),
     ({"broker": Broker.ON_HOST}, "more than one host needs a broker outside the web hosts"),
     ({"entry": Entry.RESERVED_IP}, "a reserved IP leads to one host only: more need a balancer"),
+    (
+        {"broker": Broker.ON_HOST, "hosts": 1},
+        "database, media and broker leave the host together: one move, one moment of truth",
+    ),
     ({"platform": Platform.KUBERNETES}, "an ingress is the entry of a cluster and of nothing else"),
     ({"entry": Entry.INGRESS}, "an ingress is the entry of a cluster and of nothing else"),
 ]

@@ -5,7 +5,18 @@ import copy
 import pytest
 
 import pricing
-from docs.generate import CLIMB, CONFIGURATION, TRANSITIONS, climb, configuration, neighbours, transitions
+from docs.generate import (
+    CLIMB,
+    CONFIGURATION,
+    README,
+    TRANSITIONS,
+    climb,
+    configuration,
+    costs,
+    neighbours,
+    readme,
+    transitions,
+)
 from phases import Rung
 from tests.unit.config import project_file, schema
 
@@ -43,6 +54,14 @@ def test_the_guides_estimate_stands_beside_what_the_same_costs_today() -> None:
     page = CLIMB.read_text(encoding="utf-8")
     assert "The guide estimates 54 dollars" in page
     assert "cost\n56.15 at prices of 2026-09-07" in page
+
+
+def test_the_costs_in_the_readme_are_those_of_the_ladder_and_the_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = README.read_text(encoding="utf-8")
+    assert readme(page) == page, "make it again: python docs/generate.py"
+    assert costs() in page
+    monkeypatch.setitem(pricing.DROPLETS, "s-4vcpu-8gb", pricing.Price(49.0, "a test", "2026-11-01"))
+    assert readme(page) != page
 
 
 def test_a_changed_price_changes_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
