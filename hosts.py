@@ -8,6 +8,7 @@ from typing import Final
 import pulumi
 
 import naming
+from components.balancer import CHECK_SECONDS, UNHEALTHY_AFTER
 from components.bundle import Bundle, pack
 from components.dns import TTL_SECONDS
 from components.host import Holds, HostArgs
@@ -18,6 +19,8 @@ from reading import api_access
 from settings import ROOT, Settings
 
 APP_DIRECTORY: Final = "/srv/app"
+DRAIN_SECONDS: Final = CHECK_SECONDS * (UNHEALTHY_AFTER + 1)
+"""Until a balancer has seen that a host wants to leave it, with one check to spare."""
 
 
 @dataclass(frozen=True)
@@ -59,40 +62,45 @@ def network(settings: Settings) -> Network:
     )
 
 
+@dataclass(frozen=True)
+class Role:
+    """In what hosts differ. See `HostArgs` for `holds` and `before_delete`."""
+
+    size: str
+    tag: pulumi.Input[str]
+    holds: Holds
+    before_delete: pulumi.ResourceHook | None = None
+
+
 def web_hosts(settings: Settings, network: Network, scripts: Bundle) -> list[WebHost]:
     """The first one owns the data while they are on a host; no other ever holds any."""
-    names = [f"web-{number}" for number in range(1, settings.hosts + 1)]
-    holds = dict.fromkeys(names, Holds.NOTHING) | {names[0]: Holds.DATA}
-    size, tag = settings.web_size, network.tag
-
-    def args(name: str) -> HostArgs:
-        return host(name, settings, network, scripts, size=size, tag=tag, holds=holds[name])
-
-    return [WebHost(name, args(name)) for name in names]
+    # Registered on every rung: the engine looks for it by name when a host is no longer declared.
+    leaves = hooks.before_host_leaves(_access(settings), DRAIN_SECONDS if settings.row.balanced else None)
+    first = Role(settings.web_size, network.tag, Holds.DATA)
+    further = Role(settings.web_size, network.tag, Holds.NOTHING, leaves)
+    roles = {f"web-{number}": further if number > 1 else first for number in range(1, settings.hosts + 1)}
+    return [WebHost(name, host(name, settings, network, scripts, role)) for name, role in roles.items()]
 
 
-def host(
-    name: str,
-    settings: Settings,
-    network: Network,
-    scripts: Bundle,
-    *,
-    size: str,
-    tag: pulumi.Input[str],
-    holds: Holds,
-) -> HostArgs:
+def host(name: str, settings: Settings, network: Network, scripts: Bundle, role: Role) -> HostArgs:
     """Any droplet of the stack."""
-    access = hooks.Access(settings.ssh_private_key, settings.host_public_key, *api_access())
+    holds_data = role.holds is Holds.DATA
     return HostArgs(
         region=settings.region,
-        size=size,
+        size=role.size,
         vpc_id=network.vpc_id,
-        tags=(tag,),
+        tags=(role.tag,),
         ssh_fingerprint=network.ssh_fingerprint,
         ssh_private_key=settings.ssh_private_key,
         host_private_key=settings.host_private_key,
         host_public_key=settings.host_public_key,
         scripts=scripts,
-        before_update=hooks.before_resize(name, access, str(settings.rung), holds_data=holds is Holds.DATA),
-        holds=holds,
+        before_update=hooks.before_resize(name, _access(settings), str(settings.rung), holds_data=holds_data),
+        before_delete=role.before_delete,
+        holds=role.holds,
     )
+
+
+def _access(settings: Settings) -> hooks.Access:
+    """How guards get in."""
+    return hooks.Access(settings.ssh_private_key, settings.host_public_key, *api_access())

@@ -20,7 +20,7 @@ from components.managed_postgres import ManagedPostgres, ManagedPostgresArgs
 from components.media_store import MediaStore, MediaStoreArgs
 from components.network import Network
 from deployed import Deployed
-from hosts import APP_DIRECTORY, Bundles, host, role_tag
+from hosts import APP_DIRECTORY, Bundles, Role, host, role_tag
 from settings import ROOT, Settings
 
 CA_FILE: Final = "/etc/tts/database-ca.crt"
@@ -145,7 +145,7 @@ def _broker(why: Holding, settings: Settings, network: Network, files: Bundles) 
     holds = Holds.NOTHING if why is Holding.RELEASING else Holds.QUEUES
     tag = role_tag("broker")
     args = BrokerArgs(
-        host=host("broker", settings, network, files.scripts, size=settings.broker_size, tag=tag, holds=holds),
+        host=host("broker", settings, network, files.scripts, Role(settings.broker_size, tag, holds)),
         tag=tag,
         clients=network.tag,
         port=placement.broker_port(settings.app),

@@ -10,7 +10,7 @@ import naming
 from components.application import Application, ApplicationArgs, State, Trust
 from components.backup_jobs import BackupJobsArgs, DatabaseSource, HostTools, HostToolsArgs, Keep
 from components.backup_vault import BackupVault, BackupVaultArgs
-from components.balancer import CHECK_SECONDS, UNHEALTHY_AFTER, Balancer
+from components.balancer import Balancer
 from components.bundle import Bundle
 from components.entry import Entry
 from components.host import Host
@@ -18,7 +18,7 @@ from components.offsite import Offsite, further
 from components.project import ProjectArgs
 from components.spaces_vault import SpacesVault, SpacesVaultArgs
 from components.web_host import WebHost
-from hosts import APP_DIRECTORY, Bundles
+from hosts import APP_DIRECTORY, DRAIN_SECONDS, Bundles
 from outside import CA_FILE, Outside
 from settings import Settings
 
@@ -71,7 +71,7 @@ def applications(
             environment=_environment(settings, public_host, outside, first=not made),
             state=_state(settings, outside),
             trust=Trust(CA_FILE, outside.postgres.side["ca"]) if outside else None,
-            drain_seconds=CHECK_SECONDS * (UNHEALTHY_AFTER + 1) if settings.row.balanced else None,
+            drain_seconds=DRAIN_SECONDS if settings.row.balanced else None,
         )
         made.append(Application(f"{each.name}-app", args))
     return made

@@ -30,8 +30,9 @@ class Holds(StrEnum):
 class HostArgs:
     """The host key pair is made before the host: it is handed over at first boot, and every connection checks it.
 
-    `before_update` is asked before anything about the droplet changes in place; if it raises, nothing changes. A host
-    that holds something cannot be deleted or replaced; one that holds data has the provider's weekly images.
+    `before_update` is asked before anything about the droplet changes in place; if it raises, nothing changes.
+    `before_delete` is asked before it goes, where it may. A host that holds something cannot be deleted or replaced;
+    one that holds data has the provider's weekly images.
     """
 
     region: str
@@ -44,6 +45,7 @@ class HostArgs:
     host_public_key: str
     scripts: Bundle
     before_update: pulumi.ResourceHook
+    before_delete: pulumi.ResourceHook | None
     holds: Holds
 
 
@@ -80,7 +82,10 @@ class Host(Component):
             # Each of these replaces the droplet and its data; none is ever read back from the provider.
             opts=guarded(
                 ignore_changes=["image", "ssh_keys", "user_data"],
-                hooks=pulumi.ResourceHookBinding(before_update=[args.before_update]),
+                hooks=pulumi.ResourceHookBinding(
+                    before_update=[args.before_update],
+                    before_delete=[args.before_delete] if args.before_delete else None,
+                ),
             ),
         )
 

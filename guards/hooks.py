@@ -18,6 +18,7 @@ from guards.entry import Passage, Probe
 from guards.errors import RefusedError
 from guards.resize import Resize, ResizeGuard, Shell, asked
 from ops.api import PRODUCTION, VARIABLES, Api
+from ops.errors import OpsError
 from ops.names import addresses
 from ops.remote import Completed, Remote, connect
 from ops.stack import Host
@@ -107,6 +108,35 @@ def before_balancer_goes(entry: Entry) -> pulumi.ResourceHook:
         await entry.left(str((args.old_outputs or {}).get("ip", "")))
 
     return pulumi.ResourceHook("balancer-goes", hook)
+
+
+def before_host_leaves(access: Access, drain_seconds: int | None) -> pulumi.ResourceHook:
+    """The hook for the removal of a web host that holds nothing: it leaves the balancer first, if one still stands."""
+
+    async def hook(args: pulumi.ResourceHookArgs) -> None:
+        address = str((args.old_outputs or {}).get("ipv4Address", ""))
+        if drain_seconds is not None and address:
+            key = await access.private_key.future()
+            await asyncio.to_thread(_drain, _teller(), shell(str(key), access.host_key), args, drain_seconds)
+
+    return pulumi.ResourceHook("host-leaves", hook)
+
+
+def _drain(
+    tell: Callable[[str], None], connect: Callable[[Resize], Any], args: pulumi.ResourceHookArgs, seconds: int
+) -> None:
+    """As well as that goes: a host that is dead has left already."""
+    old = args.old_outputs or {}
+    host = Resize(int(args.id), args.name, str(old["ipv4Address"]), str(old["size"]), "")
+    tell(f"{args.name}: leaving the balancer, {seconds} s")
+    try:
+        with connect(host) as opened:
+            done = opened.run(["tts-drain", "on", str(seconds)], seconds + 60)
+    except OpsError as error:
+        tell(f"{args.name} does not answer, and is removed as it is ({error.what})")
+    else:
+        if done.code:
+            tell(f"{args.name} could not leave the balancer, and is removed as it is")
 
 
 def _world(firewall: Mapping[str, Any]) -> bool:

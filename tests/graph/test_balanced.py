@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pulumi
 import pytest
 
 from guards.errors import RefusedError
+from ops.errors import OpsError
 from settings import SettingsError
 from tests.graph import guards
 from tests.graph.climbs import ZONE, before, changes, on, one, replacements
@@ -181,7 +183,7 @@ def test_the_outputs_of_a_balanced_stack(balanced: Graph) -> None:
 def _call(graph: Graph, hook: str, **inputs: Any) -> None:
     """Call a hook as the engine does."""
     args = pulumi.ResourceHookArgs(
-        "urn", "id", "name", "type", inputs.get("new"), inputs.get("old"), None, inputs.get("outputs")
+        "urn", "102", "web-2", "type", inputs.get("new"), inputs.get("old"), None, inputs.get("outputs")
     )
 
     async def call() -> None:
@@ -235,3 +237,25 @@ def test_a_record_that_somebody_else_keeps_is_not_left_behind(
     monkeypatch.setattr("guards.hooks.addresses", lambda _: {"203.0.113.250"})
     with pytest.raises(RefusedError, match=r"tickets\.example\.org still leads to 203\.0\.113\.250"):
         _call(graph, "balancer-goes", outputs={"ip": "203.0.113.250"})
+
+
+def test_a_host_that_is_taken_away_leaves_the_balancer_first(
+    balanced: Graph, lower: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    class Shell:
+        def run(self, argv: list[str], _timeout: float) -> Any:
+            asked.append(argv)
+            raise OpsError("it is dead", fix="none")
+
+    monkeypatch.setattr(
+        "guards.hooks.shell", lambda *_: lambda host: nullcontext(asked.append(host.address) or Shell())
+    )
+    assert one(balanced, "web-2", "Droplet").options["before_delete"] == ["host-leaves"]
+    assert one(balanced, "web-1", "Droplet").options["before_delete"] == []
+    gone = {"ipv4Address": "203.0.113.2", "size": "s-4vcpu-8gb"}
+    _call(balanced, "host-leaves", outputs=gone)
+    assert asked == ["203.0.113.2", ["tts-drain", "on", "20"]]
+    _call(lower, "host-leaves", outputs=gone)
+    assert len(asked) == 2, "without a balancer there is nothing to leave"
