@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 
 import pytest
+
+from tests.scripts.hosts import wait_for
 
 pytestmark = pytest.mark.docker  # seconds each, for real programs
 
@@ -149,22 +150,17 @@ def test_fault_44_a_restore_killed_half_way_leaves_the_live_databases_and_the_ne
     folder = changed.root / "pgfakes"
     folder.mkdir()
     (folder / "pg_restore").write_text(
-        f'#!/bin/bash\n"{changed.server.bin}/pg_restore" "$@"; touch {changed.root}/restored; sleep 30\n'
+        f'#!/bin/bash\n"{changed.server.bin}/pg_restore" "$@"; touch {changed.root}/restored; exec sleep 300\n'
     )
     (folder / "pg_restore").chmod(0o755)
     changed.docker["pgbin"] = f"{folder}:{changed.server.bin}"
     changed.write_docker()
     run = changed.start("restore", "databases", "--yes")
-    deadline = time.monotonic() + 60
-    while not (changed.root / "restored").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for((changed.root / "restored").exists, 180)
     os.kill(run.pid, signal.SIGKILL)
     run.communicate()
     assert live(changed) == before
-    while not changed.lock_is_free():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(changed.lock_is_free, 60)
     changed.docker["pgbin"] = str(changed.server.bin)
     changed.write_docker()
     done = changed.run("restore", "databases", "--yes")

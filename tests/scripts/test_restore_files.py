@@ -87,10 +87,10 @@ def test_fault_44_a_restore_of_media_killed_half_way_leaves_the_live_ones_and_th
     (root / "2026" / "a b[1]" / "x*.pdf").write_bytes(b"live")
     live = tree(root)
     gate = kept.root / "gate"
-    kept.fake("restic", f'[[ $1 == restore ]] && {{ "$REAL" "$@"; touch {gate}; sleep 60; }}; exec "$REAL" "$@"')
+    kept.fake("restic", f'[[ $1 == restore ]] && {{ "$REAL" "$@"; touch {gate}; exec sleep 300; }}; exec "$REAL" "$@"')
     for words in (("media",), ("media", "tickets")):
         run = kept.start("restore", *words, "--yes")
-        wait_for(gate.exists, 60)
+        wait_for(gate.exists, 180)
         os.kill(run.pid, signal.SIGKILL)
         run.communicate()
         wait_for(kept.lock_is_free)
