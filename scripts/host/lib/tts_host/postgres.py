@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 APPLICATION = "tts-backup"  # how our sessions are named in pg_stat_activity
 PSQL = ("psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
 RESTORE_MARK = "tts: unfinished restore"  # comment of a database that a restore is still filling
+RESTORE_NAME = "tts_unfinished__"  # begins the name of a database that a restore has made and not marked yet
 
 # Databases to back up: those that accept connections, without templates and unfinished restores; `postgres` only
 # with tables.
@@ -38,6 +39,7 @@ select d.datname as name, r.rolname as owner, pg_encoding_to_char(d.encoding) as
          where x.setdatabase = d.oid) as settings
   from pg_database d join pg_roles r on r.oid = d.datdba
  where not d.datistemplate and coalesce(shobj_description(d.oid, 'pg_database'), '') <> '{RESTORE_MARK}'
+   and not starts_with(d.datname, '{RESTORE_NAME}')
  order by d.datname
 """
 USER_TABLES = """

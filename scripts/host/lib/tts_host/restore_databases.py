@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts_host.fetch import Source, fetch
 from tts_host.log import Failure, log
-from tts_host.postgres import RESTORE_MARK, Server, connect, identifier, literal
+from tts_host.postgres import RESTORE_MARK, RESTORE_NAME, Server, connect, identifier, literal
 from tts_host.preflight import check_space
 from tts_host.swap import Emit, aside_name, swap_in
 
@@ -163,16 +163,26 @@ def load(server: Server, entry: dict[str, Any], dump: str, halt: Event) -> None:
 
 
 def create(server: Server, side: str, entry: dict[str, Any]) -> None:
-    """An empty database like the original, marked as unfinished."""
+    """An empty database like the original, marked as unfinished.
+
+    `create database` takes no transaction, so it is made under a name that says the same as the mark: killed between
+    the two, the next restore still knows whose it is.
+    """
+    made = RESTORE_NAME + hashlib.sha256(side.encode()).hexdigest()[:12]
     locale = {"i": "icu_locale", "b": "builtin_locale"}.get(entry.get("provider") or "")
     extra = f" locale_provider {locale.split('_')[0]} {locale} {literal(entry['locale'])}" if locale else ""
-    server.sql(
-        server.maintenance,
-        f"create database {identifier(side)} template template0 owner {identifier(entry['owner'])} encoding "
-        f"{literal(entry['encoding'])}"
-        f" lc_collate {literal(entry['collate'])} lc_ctype {literal(entry['ctype'])}{extra};\n"
-        f"comment on database {identifier(side)} is {literal(RESTORE_MARK)};\n",
-    )
+    try:
+        server.sql(
+            server.maintenance,
+            f"create database {made} template template0 owner {identifier(entry['owner'])} encoding "
+            f"{literal(entry['encoding'])}"
+            f" lc_collate {literal(entry['collate'])} lc_ctype {literal(entry['ctype'])}{extra};\n"
+            f"begin;\nalter database {made} rename to {identifier(side)};\n"
+            f"comment on database {identifier(side)} is {literal(RESTORE_MARK)};\ncommit;\n",
+        )
+    except Failure:
+        server.sql(server.maintenance, f"drop database if exists {made} with (force)")
+        raise
 
 
 def apply_properties(server: Server, side: str, entry: dict[str, Any]) -> None:
@@ -210,11 +220,11 @@ def compare(entry: dict[str, Any], found: list[dict[str, Any]]) -> None:
 
 
 def remove_leftovers(server: Server) -> None:
-    """Drop what an unfinished restore left: databases with our mark, and copies of dumps."""
+    """Drop what an unfinished restore left: databases with our mark or name, and copies of dumps."""
     for row in server.rows(
         server.maintenance,
         "select datname as name from pg_database where shobj_description(oid, 'pg_database') = "
-        f"{literal(RESTORE_MARK)}",
+        f"{literal(RESTORE_MARK)} or starts_with(datname, {literal(RESTORE_NAME)})",
     ):
         log("warning", warning=f"unfinished restore {row['name']} is removed")
         server.sql(server.maintenance, f"drop database {identifier(row['name'])} with (force)")
