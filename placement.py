@@ -18,6 +18,8 @@ MEDIA_PARTS: Final = {
 }
 """What is to be known of a bucket: key of app.mediaVariables, and its name in what the store says of itself."""
 BROKER_PORT: Final = 5672
+HOST_TRUST: Final = "/etc/ssl/certs/ca-certificates.crt"
+"""What a host itself trusts: an application's container knows only the authorities that its image had."""
 NOT_HERE: Final = "not-on-this-host"
 """Stands for a secret that Compose wants to read and no service of the host uses."""
 
@@ -32,6 +34,8 @@ def environment(app: App, pools: Mapping[str, str], media: Mapping[str, str], br
     found = {app.database_urls[database]: url for database, url in pools.items()}
     if app.database_ca_variable:
         found[app.database_ca_variable] = ca
+    if app.media_ca_variable:
+        found[app.media_ca_variable] = HOST_TRUST
     found |= {app.media_variables[key]: media[part] for key, part in MEDIA_PARTS.items()}
     found[app.broker_variable] = broker
     return found | {app.scale_variables[service]: "0" for service in (app.database_service, app.broker_service)}
@@ -97,6 +101,7 @@ def _variables(app: App) -> Iterator[tuple[str, str]]:
         yield from ((f"{key}.{name}", variable) for name, variable in values.items())
     single = {
         "databaseCaVariable": app.database_ca_variable,
+        "mediaCaVariable": app.media_ca_variable,
         "brokerVariable": app.broker_variable,
         "brokerListenVariable": app.broker_listen_variable,
         "drainVariable": app.drain_variable,

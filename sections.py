@@ -25,6 +25,7 @@ class App:
     database_urls: Mapping[str, str] = field(default_factory=dict[str, str])
     database_ca_variable: str = ""
     media_variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    media_ca_variable: str = ""
     broker_service: str = ""
     broker_url: str = ""
     broker_variable: str = ""

@@ -165,6 +165,7 @@ def test_the_first_host_is_told_of_both_sides_and_gets_the_variables_of_after(
     pool = "private-db.example.org:25061"
     assert env["AUTH_DATABASE_URL"] == f"postgresql://auth_db:secret-of-auth_db@{pool}/auth_db"
     assert env["DATABASE_CA_FILE"] == "/etc/tts/database-ca.crt"
+    assert env["MEDIA_CA_FILE"] == "/etc/ssl/certs/ca-certificates.crt"
     assert (env["MEDIA_BUCKET"], env["MEDIA_ACCESS_KEY_ID"]) == ("tts-prod-media-x7k2m4qp", "KEY-MEDIA")
     password = sound.values["appSecrets"]["RABBITMQ_PASSWORD"]
     assert env["BROKER_URL"] == f"amqp://tickets:{password}@10.20.0.90:5672/tickets"

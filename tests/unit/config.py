@@ -25,7 +25,10 @@ SECRET_OBJECTS = ("appSecrets", "destinationCredentials", "alerts")
 SERVICE: dict[str, Any] = {"image": "x", "healthcheck": {"test": ["CMD", "true"]}}
 VARIABLES = (
     *(f"{name}_DATABASE_URL" for name in ("AUTH", "TICKET", "WORKFLOW", "MESSAGING", "NOTIFICATION")),
-    *(f"MEDIA_{name}" for name in ("BUCKET", "ENDPOINT_URL", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")),
+    *(
+        f"MEDIA_{name}"
+        for name in ("BUCKET", "CA_FILE", "ENDPOINT_URL", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+    ),
     *("DATABASE_CA_FILE", "BROKER_URL", "DRAIN_DIRECTORY", "RUN_MIGRATIONS", "POSTGRES_SCALE", "RABBITMQ_SCALE"),
 )
 COMPOSE: dict[str, Any] = {

@@ -48,6 +48,7 @@ if _environ.get("MEDIA_BUCKET"):
             "region_name": _environ.get("MEDIA_REGION") or None,
             "access_key": _environ.get("MEDIA_ACCESS_KEY_ID") or None,
             "secret_key": _environ.get("MEDIA_SECRET_ACCESS_KEY") or None,
+            "verify": _environ.get("MEDIA_CA_FILE") or None,
             "file_overwrite": False,
             "default_acl": None,
         },
