@@ -30,7 +30,7 @@ FILLING = "tts: being filled by a move"  # comments of databases: what holds not
 LEFT = "tts: left by a move"
 MARKS = """
 select datname as name, pg_get_userbyid(datdba) as owner, shobj_description(oid, 'pg_database') as comment,
-       pg_database_size(oid) as bytes
+       pg_database_size(oid) as bytes, datallowconn and has_database_privilege(oid, 'connect') as open
   from pg_database where not datistemplate
 """
 RELATIONS = f"""
@@ -75,7 +75,8 @@ class Copies:
                 f"the old side says that it was left by a move before: {', '.join(left)}. Which side is live?"
             )
         kept = [name for name, row in there.items() if (row["comment"] or "").startswith(KEPT)]
-        others = [name for name in there if name not in self.owners and name not in kept]
+        # What not even the administrator may enter is the provider's own.
+        others = [name for name, row in there.items() if name not in (*self.owners, *kept) and row["open"]]
         left_out = [name for name in others if self.source.rows(name, RELATIONS)]
         if left_out:
             raise Failure(
