@@ -10,7 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.storage import default_storage
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
@@ -40,9 +40,17 @@ def broker() -> None:
 
 
 def media() -> None:
-    """Be able to write attachments to the volume (a bucket answers for itself)."""
-    if isinstance(default_storage._wrapped, FileSystemStorage) and not os.access(settings.MEDIA_ROOT, os.W_OK):  # noqa: SLF001
+    """Be able to write attachments to the volume, or have reached the bucket once: afterwards it answers for itself."""
+    if settings.STORAGES["default"]["BACKEND"].startswith("storages."):
+        _reached()
+    elif not os.access(settings.MEDIA_ROOT, os.W_OK):
         raise UnhealthyError(f"{settings.MEDIA_ROOT} is not writable")
+
+
+@cache
+def _reached() -> None:
+    """Remembered once true: a bucket that is away for a while must not take every host with it."""
+    default_storage.exists("health")
 
 
 @cache

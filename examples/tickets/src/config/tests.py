@@ -50,6 +50,18 @@ class HealthTest(TestCase):
         self.assertEqual(response.status_code, 503)
         self.assertIn("RUN_MIGRATIONS", response.json()["checks"]["database"])
 
+    def test_a_bucket_has_to_be_reached_once_and_may_be_away_later(self):
+        bucket = {"default": {"BACKEND": "storages.backends.s3.S3Storage"}}
+        with self.settings(STORAGES=settings.STORAGES | bucket), patch("config.health.default_storage") as storage:
+            storage.exists.side_effect = OSError("certificate verify failed")
+            self.addCleanup(health._reached.cache_clear)
+            with self.assertRaises(OSError):
+                health.media()
+            storage.exists.side_effect = None
+            health.media()
+            storage.exists.side_effect = OSError
+            health.media()
+
     def test_the_system_is_healthy_when_all_five_are(self):
         healthy = lambda *_, **__: io.BytesIO(b'{"healthy": true}')  # noqa: E731
         with patch("config.health.urlopen", healthy), patch("config.health._report", return_value={"healthy": True}):
