@@ -6,8 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from azure.core.pipeline.policies import HeadersPolicy
+from pydo import Client
 
-from tests.localcloud.api_support import Service, serving, wait_for
+from tests.localcloud.api_support import TOKEN, Service, listening, serving, wait_for
 from tests.localcloud.pairs import bring
 
 if TYPE_CHECKING:
@@ -275,3 +277,31 @@ def test_haproxy_is_told_of_a_change_and_of_nothing_else(service: Service) -> No
     before = len([one for one in service.engine.asked if one[-1] == "reload"])
     service.call("POST", "/v2/tags", {"name": "third"})
     assert len([one for one in service.engine.asked if one[-1] == "reload"]) == before + 1, "what failed is tried again"
+
+
+def test_pydo_works_unchanged(service: Service) -> None:
+    policy = HeadersPolicy({"Authorization": f"Bearer {TOKEN}"})
+    pair = bring("a.test")
+    with listening(service) as url, Client(token=TOKEN, endpoint=url, authentication_policy=policy) as client:
+        fields = {"name": "c", "type": "custom", "leaf_certificate": pair.leaf, "private_key": pair.key}
+        certificate = client.certificates.create(body=fields)["certificate"]["id"]
+        rule = {"entry_protocol": "https", "entry_port": 443, "target_protocol": "http", "target_port": 80}
+        rules = [{**rule, "certificate_id": certificate}]
+        body = {"name": "lb", "region": "fra1", "tag": "web", "forwarding_rules": rules}
+        identity = client.load_balancers.create(body=body)["load_balancer"]["id"]
+        wait_for(lambda: client.load_balancers.get(lb_id=identity)["load_balancer"]["status"] == "active")
+        client.load_balancers.add_forwarding_rules(lb_id=identity, body={"forwarding_rules": [HTTP]})
+        assert len(client.load_balancers.list()["load_balancers"][0]["forwarding_rules"]) == 2
+        client.load_balancers.update(lb_id=identity, body={**body, "size_unit": 2})
+        assert client.load_balancers.get(lb_id=identity)["load_balancer"]["size_unit"] == 2
+        client.load_balancers.delete(lb_id=identity)
+        client.certificates.delete(certificate_id=certificate)
+        client.domains.create(body={"name": "shop.test"})
+        made = client.domains.create_record(
+            domain_name="shop.test", body={"type": "A", "name": "@", "data": "198.18.0.5"}
+        )
+        number = made["domain_record"]["id"]
+        client.domains.update_record(domain_name="shop.test", domain_record_id=number, body={"data": "198.18.0.6"})
+        assert (
+            client.domains.list_records(domain_name="shop.test", type="A")["domain_records"][0]["data"] == "198.18.0.6"
+        )
