@@ -22,13 +22,16 @@ LOCAL = "local"
 HANDED = "handed"  # on the host that takes over another stack's data, that one's repository
 
 
-def back_up(session: Session, kind: str, *, offsite: bool, now: Callable[[str], None]) -> tuple[BackupResult, ...]:
-    """Run the backup of one kind, or of `all`, on the host that owns the jobs.
+def back_up(
+    session: Session, kind: str, *, offsite: bool, now: Callable[[str], None], wait: int = 0
+) -> tuple[BackupResult, ...]:
+    """Run the backup of one kind, or of `all`, on the host that owns the jobs; `wait` seconds for one that runs.
 
     Raises:
         OpsError: the job did not run at all. A job that ran and failed is a result.
     """
     argv = ["tts-backup", kind, "--json", *([] if offsite else ["--no-offsite"])]
+    argv += ["--wait", str(wait)] if wait else []
     done = session.remote.stream(session.outputs.owner, argv, on_word=lambda line: now(hostlog.words(line)))
     results = json_lines(done.stdout, BackupResult)
     began = any(result.result == "ok" for result in results) or done.code == ExitCode.FAILED

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ops.stack import Host
 
 PAUSE: Final = 2
-_BUSY_SECONDS: Final = 3600
+BUSY_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def answers(address: str, url: str) -> str:
 
 def patiently(work: Work, act: Callable[[], Any]) -> Any:
     """Wait while a host works on something else, such as what a killed run began there."""
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             return act()

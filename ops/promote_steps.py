@@ -29,7 +29,7 @@ def hold_source(work: Work, facts: Facts) -> None:
 
 def backup(work: Work, facts: Facts) -> None:
     """The last backup, of data that do not change any more, with its copies."""
-    results = patiently(work, lambda: jobs.back_up(work.leaving, "all", offsite=True, now=work.now))
+    results = jobs.back_up(work.leaving, "all", offsite=True, now=work.now, wait=promote_hosts.BUSY_SECONDS)
     bad = [f"{result.name}: {result.error or 'no reason given'}" for result in results if result.result != "ok"]
     if bad:
         fix = "Put that right and run this again, or give it up: tts promote --abort"
@@ -140,7 +140,7 @@ def own(work: Work, facts: Facts) -> None:
 
 def protect(work: Work, facts: Facts) -> None:
     """What the target holds now is backed up there, and the source's repository is forgotten on it."""
-    results = patiently(work, lambda: jobs.back_up(work.coming, "all", offsite=True, now=work.now))
+    results = jobs.back_up(work.coming, "all", offsite=True, now=work.now, wait=promote_hosts.BUSY_SECONDS)
     bad = [f"{result.name}: {result.error or 'no reason given'}" for result in results if result.result != "ok"]
     if bad:
         raise OpsError(
