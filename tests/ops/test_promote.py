@@ -119,6 +119,8 @@ def test_data_move_first_are_compared_and_the_record_moves_last(pair: Fakes, tts
     assert provider.changes() == ["PUT /v2/domains/shop.test/records/77"], "the record keeps its number: no gap"
     assert "2 databases, 1,200 rows, 90 files: equal on both sides" in done.stdout
     assert "prod is held" in done.stdout
+    backups = [command for command in pair.remote_commands() if command.startswith("tts-backup")]
+    assert all("--wait 3600" in command for command in backups), "a killed promotion may have left one at work"
     adopted = next(call["argv"] for call in pair.calls("pulumi") if "ownsEntry=true" in call["argv"])
     assert "entryRecord=77" in adopted, "the target's state takes the record as it is"
 
