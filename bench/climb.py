@@ -159,9 +159,10 @@ MEASURES: dict[Rung, tuple[Callable[[Fleet], list[Figure]], ...]] = {
 }
 
 
-def measure(fleet: Fleet, last: Rung, size: int, files: int) -> list[Figure]:
-    """Climb as far as this version builds, and return what was measured on the way."""
+def measure(fleet: Fleet, last: Rung, size: int, files: int) -> str:
+    """Climb as far as this version builds; returns the section of the page with what was measured on the way."""
     figures: list[Figure] = []
+    about = "One stack climbs while tickets come in"
     fleet.name_it()
     fleet.host().install()
     for rung, steps in MEASURES.items():
@@ -171,10 +172,11 @@ def measure(fleet: Fleet, last: Rung, size: int, files: int) -> list[Figure]:
         if rung is Rung.EXTERNALISED:
             fleet.host().content("fill", str(size))
             fleet.host().content("media", str(files), str(files * 100_000))
+            about += f", from `resized` on with {size / 1e9:g} GB of rows and {files} media files"
         for step in steps:
             figures += (more := step(fleet))
             print("\n".join(figure.row for figure in more), flush=True)
-    return figures
+    return f"{about}. `make bench`, on {machine()}.\n\n{table(figures)}"
 
 
 def main() -> None:
@@ -185,9 +187,8 @@ def main() -> None:
     parser.add_argument("--until", type=Rung, choices=list(MEASURES), default=Rung.BALANCED)
     words = parser.parse_args()
     with platform(words.local) as environment:
-        figures = measure(Fleet(STACK, environment), words.until, words.bytes, words.files)
-    about = f"One stack climbs while tickets come in; {words.bytes / 1e9:g} GB of rows, {words.files} media files."
-    write_section(PAGE, "climb", "The ladder", f"{about} `make bench`, on {machine()}.\n\n{table(figures)}")
+        measured = measure(Fleet(STACK, environment), words.until, words.bytes, words.files)
+    write_section(PAGE, "climb", "The ladder", measured)
 
 
 if __name__ == "__main__":
