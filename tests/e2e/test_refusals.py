@@ -6,6 +6,7 @@ The program is changed as somebody might change it, and previewed on the deploye
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -30,7 +31,10 @@ sys.path.insert(0, {repository!r})
 runpy.run_path({repository!r} + "/__main__.py", run_name="__main__")
 """
 UNFIXED = "import fixed; fixed.LOSSES.clear()"
-UNPROTECTED = "from components.base import Component; Component.stateful = Component.kept = Component.child"
+UNPROTECTED = (
+    "from components.base import Component; Component.stateful = Component.child; "
+    "Component.kept = lambda self, after=(): self.child(depends_on=list(after))"
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Attempt:
 def attempt(platform: Platform, tmp_path: Path) -> Any:
     """Preview the stack with a changed program and changed keys; the stack and its files stay as they are."""
 
-    def preview(mutation: str = "", **keys: Any) -> Attempt:
+    def previewed(mutation: str = "", **keys: Any) -> Attempt:
         project, program = tmp_path / "project", tmp_path / "program"
         shutil.copytree(platform.local / "project", project, dirs_exist_ok=True)
         program.mkdir(exist_ok=True)
@@ -62,9 +66,19 @@ def attempt(platform: Platform, tmp_path: Path) -> Any:
             project / f"Pulumi.{platform.stack}.yaml",
             lambda document: document | {"config": {**document["config"], **values}},
         )
+        shown = tmp_path / "preview.json"
+        preview = subprocess.run(
+            [*_engine(platform, project), "preview", "--json", "--stack", platform.stack, "--non-interactive"],
+            env=platform.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        shown.write_text(preview.stdout, encoding="utf-8")
         done = subprocess.run(
-            [str(platform.local / "bin/tts"), "preview-gate", "--json"],
-            env={**platform.environment, "TTS_PROJECT_DIR": str(project)},
+            [str(platform.local / "bin/tts"), "preview-gate", "--file", str(shown), "--json"],
+            env=platform.environment,
             capture_output=True,
             text=True,
             check=False,
@@ -72,7 +86,14 @@ def attempt(platform: Platform, tmp_path: Path) -> Any:
         found = json.loads(done.stdout)
         return Attempt(done.returncode, found["losses"], " ".join(found["errors"]))
 
-    return preview
+    return previewed
+
+
+def _engine(platform: Platform, project: Path) -> list[str]:
+    """The engine as `make shell` starts it, on another copy of the project."""
+    line = (platform.local / "bin/pulumi").read_text(encoding="utf-8").splitlines()[-1]
+    words = shlex.split(line.removeprefix("exec ").replace('"$@"', ""))
+    return [str(project) if word == str(platform.local / "project") else word for word in words]
 
 
 def _change(file: Path, change: Any) -> None:
