@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from bench.load import Load
 
 WRITE_RATE = 4  # tickets a second while something is moved
-RATE = 50  # requests a second while hosts multiply and die
+RATE = 50  # requests a second while hosts multiply and die, one in WRITES of them a ticket
+WRITES = 25
+READ = "/health/ticket/"  # through balancer, nginx, service and database, and cheap: the way is measured, not the host
 POWER_CYCLE_EXTRA = 10  # seconds that a climb may add to the provider's own off, resize, on
 WRITE_STOP = 60
 TAKEN_AGAIN = 300  # seconds in which the application must take tickets again
@@ -103,10 +105,10 @@ def primary_killed(fleet: Fleet) -> list[Figure]:
 
 
 def balanced(fleet: Fleet) -> list[Figure]:
-    with steady(fleet.site(), RATE) as load:
+    with steady(fleet.site(), RATE, WRITES, READ) as load:
         fleet.climb(Rung.BALANCED)
     nothing_lost(fleet, load)
-    how = f"{len(load.answers)} requests at {RATE} a second, the name looked up each time"
+    how = f"{len(load.answers)} requests at {RATE} a second, the name looked up each time; {load.reasons()}"
     return [Figure("externalised → balanced: failed requests", len(load.failed()), "", 0, how)]
 
 
@@ -114,8 +116,8 @@ def host_killed(fleet: Fleet) -> list[Figure]:
     """One of two hosts loses its power under load, and comes back without a person's help."""
     check = fleet.api("GET", "/v2/load_balancers")["load_balancers"][0]["health_check"]
     limit = check["check_interval_seconds"] * check["unhealthy_threshold"]
-    served = "docker logs --since 10s tts-nginx 2>&1 | grep -c 'GET /api/tickets/' || true"
-    with steady(fleet.site(), RATE) as load:
+    served = "docker logs --since 10s tts-nginx 2>&1 | grep -c 'POST /api/tickets/' || true"
+    with steady(fleet.site(), RATE, WRITES, READ) as load:
         until(lambda: len(load.answers) > RATE, "the first answers", 60)
         fleet.act("web-2", {"type": "power_off"})
         time.sleep(3 * limit)  # what is measured is that nothing fails after the balancer has left the host out
@@ -127,7 +129,7 @@ def host_killed(fleet: Fleet) -> list[Figure]:
     failed = [answer.due for answer in load.failed()]
     late = [due for due in failed if due > failed[0] + limit]
     lasted = max((due - failed[0] for due in failed if due <= failed[0] + limit), default=0.0)
-    how = f"{len(failed)} of {len(load.answers)}; looked at every {check['check_interval_seconds']} s"
+    how = f"{len(load.answers)} requests, {load.reasons()}; looked at every {check['check_interval_seconds']} s"
     return [
         Figure("one of two hosts killed: requests fail for", lasted, "s", limit, how),
         Figure("failed requests after that", len(late), "", 0, "the host is used again by itself"),

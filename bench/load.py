@@ -6,6 +6,7 @@ import http
 import json
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,12 +45,13 @@ class Answer:
 class Load:
     """`rate` requests a second, each at its time, whether or not the one before was answered.
 
-    Every `writes`-th makes a ticket, the others read.
+    Every `writes`-th makes a ticket, the others get `path`.
     """
 
     site: Site
     rate: float
     writes: int
+    path: str = "/api/tickets/"
     answers: list[Answer] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -58,6 +60,11 @@ class Load:
 
     def failed(self) -> list[Answer]:
         return sorted((answer for answer in self.answers if not answer.good), key=lambda answer: answer.due)
+
+    def reasons(self) -> str:
+        """How many failed, and of what: `0` is no answer."""
+        counted = Counter(answer.status for answer in self.failed())
+        return ", ".join(f"{number} of status {status}" for status, number in sorted(counted.items())) or "none failed"
 
     def tickets(self) -> set[str]:
         """Those that the application has acknowledged."""
@@ -84,15 +91,15 @@ class Load:
 
     def _send(self, number: int, due: float) -> None:
         title = f"bench {number}" if number % self.writes == 0 else None
-        status, ticket = request(self.site, title)
+        status, ticket = request(self.site, self.path, title)
         self.answers.append(Answer(due, time.monotonic() - due, status, ticket))
 
 
-def request(site: Site, title: str | None) -> tuple[int, str]:
-    """Make a ticket, or list some; the status (0: no answer) and the ticket's id."""
+def request(site: Site, path: str, title: str | None) -> tuple[int, str]:
+    """Make a ticket, or get the path; the status (0: no answer) and the ticket's id."""
     try:
         if title is None:
-            return site.ask("GET", "/api/tickets/")[0], ""
+            return site.ask("GET", path)[0], ""
         ticket = {"title": title, "description": "as steady as it goes", "priority": "low"}
         status, body = site.ask("POST", "/api/tickets/", ticket)
         return status, str(json.loads(body)["id"]) if status == http.HTTPStatus.CREATED else ""
@@ -101,9 +108,9 @@ def request(site: Site, title: str | None) -> tuple[int, str]:
 
 
 @contextmanager
-def steady(site: Site, rate: float, writes: int = 5) -> Iterator[Load]:
+def steady(site: Site, rate: float, writes: int = 5, path: str = "/api/tickets/") -> Iterator[Load]:
     """The load, for as long as the block lasts."""
-    load = Load(site, rate, writes)
+    load = Load(site, rate, writes, path)
     thread = threading.Thread(target=load.run)
     thread.start()
     try:

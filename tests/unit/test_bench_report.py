@@ -91,6 +91,7 @@ def test_a_wait_is_between_good_answers_and_only_acknowledged_tickets_count() ->
     ]
     assert load.longest_wait() == pytest.approx(11.4)
     assert [answer.due for answer in load.failed()] == [3, 5]
+    assert load.reasons() == "1 of status 0, 1 of status 502"
     assert load.tickets() == {"a", "b", "c"}
     assert [answer.due for answer in load.between(1, 5)] == [1, 3]
     assert Load(Site("192.0.2.1"), rate=4, writes=1).longest_wait() == 0
