@@ -25,6 +25,7 @@ from pulumi.runtime import run_in_stack
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
 MAX_MESSAGE_BYTES = 400 * 1024 * 1024  # what the engine's own plugins allow
+LOOK_SECONDS = 1.0
 Program = Callable[[], Awaitable[None] | None]
 
 
@@ -71,8 +72,8 @@ class Host(_server.LanguageServer):
 
 
 def serve() -> None:
-    """Serve until the engine ends this process; print the port and nothing else."""
-    ended = threading.Event()
+    """Serve until the engine ends this process, or is killed itself; print the port and nothing else."""
+    ended, engine = threading.Event(), os.getppid()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         ended.set()
@@ -89,7 +90,8 @@ def serve() -> None:
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(Host(), server)
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     server.start()
-    ended.wait()
+    while os.getppid() == engine and not ended.wait(LOOK_SECONDS):
+        pass
     server.stop(grace=None)
     sys.stdout.flush()
     os._exit(0)  # an unfinished program's threads must neither hold the exit up nor complain on the way

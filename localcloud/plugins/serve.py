@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -116,12 +117,15 @@ async def listen(provider: Provider, version: str, engine: str) -> tuple[grpc.ai
 
 
 def serve(provider: Provider, version: str, engine: str) -> None:
-    """Answer the engine until it ends this process; the port goes to stdout, as the engine expects."""
+    """Answer the engine until it ends this process, or is killed itself; the port goes to stdout, as it expects."""
+    parent = os.getppid()
 
     async def run() -> None:
         server, port = await listen(provider, version, engine)
         sys.stdout.write(f"{port}\n")
         sys.stdout.flush()
-        await server.wait_for_termination()
+        while os.getppid() == parent:
+            await asyncio.sleep(1)
+        await server.stop(None)
 
     asyncio.run(run())
