@@ -6,14 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.platform import REPOSITORY, Fingerprint, Platform
+from tests.e2e.platform import REPOSITORY, Platform
+
+if TYPE_CHECKING:
+    from tests.e2e.contents import Fingerprint
 
 TICKETS = 500
 STACK = "local"
-LAST = ("test_disaster", "test_ladder", "test_destroy")
+LAST = ("test_disaster", "test_ladder", "test_upper_rungs", "test_destroy")
 """Chapters that come after all others: a host is lost and rebuilt; rows are added and the host changes; the end."""
 
 

@@ -21,6 +21,8 @@ from msgspec import convert
 
 from ops.remote import connect
 from ops.stack import Host
+from tests.e2e.contents import Contents, Fingerprint
+from tests.e2e.traffic import Site
 from tests.e2e.waiting import wait_for
 from toolchain.environment import local_environment
 
@@ -36,15 +38,7 @@ _AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 @dataclass(frozen=True)
-class Fingerprint:
-    """What must be equal before and after: rows of every table by database, sha256 of every attachment by path."""
-
-    rows: dict[str, dict[str, int]]
-    attachments: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Platform:
+class Platform(Contents):
     """The stack `stack` on the local cloud below `local`."""
 
     local: Path
@@ -132,56 +126,6 @@ class Platform:
         assert done.code == 0, f"{name}: {command} exited {done.code}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         return done.stdout
 
-    def psql(self, sql: str, database: str = "postgres") -> list[str]:
-        words = ["docker", "exec", "-i", "tts-postgres", "psql", "-U", "postgres", "-d", database, "-AtX"]
-        words += ["-v", "ON_ERROR_STOP=1"]
-        return self.host("web-1", shlex.join(words), stdin=sql).splitlines()
-
-    def databases(self) -> list[str]:
-        return self.psql(
-            "SELECT datname FROM pg_database "
-            "WHERE NOT datistemplate AND datallowconn AND datname <> 'postgres' ORDER BY 1"
-        )
-
-    def rows(self) -> dict[str, dict[str, int]]:
-        return {database: self._rows_of(database) for database in self.databases() if "__" not in database}
-
-    def _rows_of(self, database: str) -> dict[str, int]:
-        counted = self.psql(
-            "SELECT format('%s=%s', c.oid::regclass, (xpath('/row/n/text()', query_to_xml("
-            "format('SELECT count(*) AS n FROM %s', c.oid::regclass), false, true, '')))[1]) "
-            "FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace "
-            "WHERE c.relkind = 'r' AND s.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1",
-            database,
-        )
-        return {table: int(count) for table, count in (line.split("=") for line in counted)}
-
-    def row_hashes(self) -> set[str]:
-        """Every row of every table of the application, as `database table hash`."""
-        return {
-            f"{database} {line}"
-            for database in self.databases()
-            if "__" not in database
-            for line in self._hashes(database)
-        }
-
-    def _hashes(self, database: str) -> list[str]:
-        return self.psql(
-            "SELECT format('SELECT %L, md5(t::text) FROM %s t', c.oid::regclass, c.oid::regclass) "
-            "FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace "
-            "WHERE c.relkind = 'r' AND s.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1 \\gexec\n",
-            database,
-        )
-
-    def attachments(self) -> dict[str, str]:
-        listed = self.host(
-            "web-1", "docker exec tts-ticket sh -c 'cd /app/media && find . -type f -exec sha256sum {} +' || true"
-        )
-        return {path: digest for digest, path in (line.split(maxsplit=1) for line in listed.splitlines())}
-
-    def fingerprint(self) -> Fingerprint:
-        return Fingerprint(self.rows(), self.attachments())
-
     def wait_until_healthy(self) -> None:
         def sick() -> list[str]:
             status = json.loads(self._execute([str(self.local / "bin/tts"), "status", "--json"]).stdout)
@@ -195,6 +139,13 @@ class Platform:
         url = self.outputs()["url"].rstrip("/") + path
         with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.read().decode()
+
+    def site(self) -> Site:
+        """The application as the world finds it, with or without a name."""
+        about = json.loads((self.local / "cloud/cloud.json").read_text())
+        host = self.outputs()["url"].split("//")[1].strip("/")
+        named = not host.replace(".", "").isdigit()
+        return Site(host, about["gateway"] if named else "", self.local / "cloud/web-ca.crt")
 
     # --- content ---------------------------------------------------------------------------------
 
@@ -232,12 +183,12 @@ class Platform:
 
     def delete_droplet(self, droplet: str) -> None:
         """The host and its disk are gone, without a word to Pulumi."""
-        self._api("DELETE", f"/v2/droplets/{droplet}")
+        self.api("DELETE", f"/v2/droplets/{droplet}")
         wait_for(lambda: not self._is_there(droplet), "the droplet to be gone")
 
     def _is_there(self, droplet: str) -> bool:
         try:
-            self._api("GET", f"/v2/droplets/{droplet}")
+            self.api("GET", f"/v2/droplets/{droplet}")
         except urllib.error.HTTPError as missing:
             with missing:
                 return missing.code != 404
@@ -245,27 +196,26 @@ class Platform:
 
     def power_cycle(self, host: str) -> None:
         """Power off without a shutdown, and on again, by the API as the console would."""
-        droplet = next(entry for entry in self.outputs()["hosts"] if entry["name"] == host)["dropletId"]
-        self._power(droplet, "power_off", "off")
-        self._power(droplet, "power_on", "active")
+        self.power(host, "power_off", "off")
+        self.power(host, "power_on", "active")
 
     def droplet(self, host: str) -> dict[str, Any]:
         """The droplet as the provider's API shows it."""
         number = next(entry for entry in self.outputs()["hosts"] if entry["name"] == host)["dropletId"]
-        return self._api("GET", f"/v2/droplets/{number}")["droplet"]
+        return self.api("GET", f"/v2/droplets/{number}")["droplet"]
 
     def actions(self, word: str) -> int:
         """How many actions of a type the provider has completed."""
-        done = self._api("GET", "/v2/actions?per_page=200")["actions"]
+        done = self.api("GET", "/v2/actions?per_page=200")["actions"]
         return sum(each["type"] == word and each["status"] == "completed" for each in done)
 
     def snapshots(self) -> list[str]:
         """Names of the snapshots of droplets."""
-        return [each["name"] for each in self._api("GET", "/v2/snapshots?resource_type=droplet")["snapshots"]]
+        return [each["name"] for each in self.api("GET", "/v2/snapshots?resource_type=droplet")["snapshots"]]
 
     def next_action_fails(self, word: str) -> None:
         """The provider's next action of that type ends as errored."""
-        self._api("POST", "/_localcloud/faults", {"action": word, "times": 1})
+        self.api("POST", "/_localcloud/faults", {"action": word, "times": 1})
 
     def kill_the_engine_when(self, moment: Callable[[], bool], what: str, *words: str) -> None:
         """Run `pulumi`, send the engine SIGKILL as soon as `moment` holds, and take the lock away that it leaves."""
@@ -284,14 +234,16 @@ class Platform:
             engine.wait()
         self.pulumi("cancel", "--yes")
 
-    def _power(self, droplet: str, action: str, status: str) -> None:
-        self._api("POST", f"/v2/droplets/{droplet}/actions", {"type": action})
+    def power(self, host: str, action: str, status: str) -> None:
+        """One action of the provider on a host, and what its status is then."""
+        droplet = next(entry for entry in self.outputs()["hosts"] if entry["name"] == host)["dropletId"]
+        self.api("POST", f"/v2/droplets/{droplet}/actions", {"type": action})
         wait_for(
-            lambda: self._api("GET", f"/v2/droplets/{droplet}")["droplet"]["status"] == status,
+            lambda: self.api("GET", f"/v2/droplets/{droplet}")["droplet"]["status"] == status,
             f"the droplet to be {status}",
         )
 
-    def _api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         environment = self.environment
         request = urllib.request.Request(
             environment["DIGITALOCEAN_API_URL"].rstrip("/") + path,

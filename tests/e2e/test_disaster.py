@@ -13,7 +13,8 @@ from tests.e2e.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.platform import Fingerprint, Platform
+    from tests.e2e.contents import Fingerprint
+    from tests.e2e.platform import Platform
 
 pytestmark = pytest.mark.rehearsal
 TICKETS = 850  # have more than a thousand attachments

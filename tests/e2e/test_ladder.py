@@ -2,79 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from tests.e2e.traffic import writing
 
-    from tests.e2e.platform import Fingerprint, Platform
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.e2e.contents import Fingerprint
+    from tests.e2e.platform import Platform
 
 pytestmark = pytest.mark.rehearsal
 
 UP = ("up", "--yes", "--skip-preview")
-# The services' own notes, which change as they work: who is logged in, which messages are on their way.
-PASSING = ("django_session", "outbox")
-
-
-@dataclass
-class Writer:
-    """Creates tickets without a pause and keeps the id and the time of each one that was acknowledged."""
-
-    url: str
-    acknowledged: dict[str, float] = field(default_factory=dict)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def work(self) -> None:
-        while not self.over.is_set():
-            body = json.dumps({"title": f"during the climb {time.time()}"}).encode()
-            request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
-            try:
-                with urllib.request.urlopen(request, timeout=5) as answer:
-                    assert answer.status == 201
-                    self.acknowledged[json.load(answer)["id"]] = time.time()
-            except (OSError, ValueError):
-                pass  # not acknowledged: nothing was promised
-            self.over.wait(0.2)
-
-    def longest_wait(self, since: float) -> float:
-        """Seconds of the longest time between two acknowledgements of which the later came after `since`."""
-        times = sorted(self.acknowledged.values())
-        return max(later - earlier for earlier, later in pairwise(times) if later > since)
-
-
-@contextmanager
-def writing(platform: Platform) -> Iterator[Writer]:
-    writer = Writer(platform.outputs()["url"] + "api/tickets/")
-    thread = threading.Thread(target=writer.work)
-    thread.start()
-    try:
-        yield writer
-        seen = len(writer.acknowledged)
-        deadline = time.monotonic() + 60
-        while len(writer.acknowledged) < seen + 3:
-            assert time.monotonic() < deadline, "the application takes no ticket any more"
-            time.sleep(0.2)
-    finally:
-        writer.over.set()
-        thread.join()
-
-
-def tickets(platform: Platform) -> set[str]:
-    return set(platform.psql("SELECT id FROM ticketing_ticket", "ticket_db"))
-
-
-def kept(rows: set[str]) -> set[str]:
-    return {row for row in rows if not any(word in row for word in PASSING)}
 
 
 def concurrency(platform: Platform) -> list[str]:
@@ -92,7 +34,7 @@ def last_stop(platform: Platform) -> float:
 
 @pytest.fixture(scope="module")
 def before(platform: Platform, seeded: Fingerprint) -> set[str]:
-    return kept(platform.row_hashes())
+    return platform.lasting_rows()
 
 
 def test_a_climb_whose_snapshot_fails_is_refused_and_the_application_runs(platform: Platform, before: set[str]) -> None:
@@ -119,7 +61,7 @@ def test_the_climb_loses_no_acknowledged_ticket_and_moves_nothing(
 ) -> None:
     platform.pulumi("config", "set", "rung", "resized")
     urns = set(platform.resources())
-    with writing(platform) as writer:
+    with writing(platform.site()) as writer:
         platform.pulumi(*UP)
     downtime = writer.longest_wait(since=last_stop(platform))
     record_property("downtime_seconds", round(downtime, 1))
@@ -130,7 +72,7 @@ def test_the_climb_loses_no_acknowledged_ticket_and_moves_nothing(
     assert platform.droplet("web-1")["size_slug"] == "s-4vcpu-8gb"
     assert platform.droplet("web-1")["disk"] == 60, "a disk that grew has no way back"
     assert set(platform.resources()) == urns
-    assert writer.acknowledged.keys() - tickets(platform) == set()
+    assert writer.acknowledged.keys() - platform.tickets() == set()
     assert before - platform.row_hashes() == set()
     assert seeded.attachments.items() <= platform.attachments().items()
     assert concurrency(platform) == ["8", "4"]
@@ -142,7 +84,7 @@ def test_the_way_down_ends_on_single_though_the_engine_is_killed_at_every_step(
     platform: Platform, seeded: Fingerprint, before: set[str]
 ) -> None:
     platform.pulumi("config", "set", "rung", "single")
-    with writing(platform) as writer:
+    with writing(platform.site()) as writer:
         snapshots = len(platform.snapshots())
         platform.kill_the_engine_when(lambda: len(platform.snapshots()) > snapshots, "a snapshot", *UP)
         platform.kill_the_engine_when(lambda: platform.droplet("web-1")["status"] == "off", "the power to be off", *UP)
@@ -153,7 +95,7 @@ def test_the_way_down_ends_on_single_though_the_engine_is_killed_at_every_step(
     assert platform.outputs()["rung"] == "single"
     assert platform.droplet("web-1")["size_slug"] == "s-2vcpu-2gb"
     assert platform.droplet("web-1")["status"] == "active"
-    assert writer.acknowledged.keys() - tickets(platform) == set()
+    assert writer.acknowledged.keys() - platform.tickets() == set()
     assert before - platform.row_hashes() == set()
     assert seeded.attachments.items() <= platform.attachments().items()
     assert concurrency(platform) == ["4", "2"]

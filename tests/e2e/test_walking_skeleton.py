@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.platform import Fingerprint, Platform
+    from tests.e2e.contents import Fingerprint
+    from tests.e2e.platform import Platform
 
 pytestmark = pytest.mark.e2e
 

@@ -1,0 +1,102 @@
+"""A platform of many hosts: what the upper rungs are made of, and what can happen to it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from localcloud.servers import PORT, SOCKET
+from tests.e2e.platform import REPOSITORY, Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Fleet(Platform):
+    """The same platform, asked and hurt as a whole."""
+
+    # --- what there is ---------------------------------------------------------------------------
+
+    def protected(self) -> set[str]:
+        """URNs of what the engine refuses to delete."""
+        resources = json.loads(self.exported())["deployment"]["resources"]
+        return {each["urn"] for each in resources if each.get("protect")}
+
+    def clusters(self) -> list[dict[str, Any]]:
+        """The managed databases of the account."""
+        return self.api("GET", "/v2/databases")["databases"]
+
+    def containers(self, host: str) -> list[str]:
+        return self.host(host, "docker ps --format '{{.Names}}'").split()
+
+    def volumes(self, host: str) -> str:
+        return self.host(host, "docker volume ls --format '{{.Name}}'")
+
+    def open_to_the_world(self, address: str, port: int) -> bool:
+        """Whether this machine, which is neither the balancer nor in the VPC, can connect."""
+        try:
+            socket.create_connection((address, port), 3).close()
+        except OSError:
+            return False
+        return True
+
+    def serves(self, host: str) -> bool:
+        """Whether the readers' requests reached a host in the last seconds."""
+        return '"GET /' in self.host(host, "docker logs --since 10s tts-nginx 2>&1")
+
+    def primary(self) -> str:
+        """The container of the database node that takes writes; empty while there is none."""
+        (cluster,) = self.clusters()
+        listed = _docker("ps", "--format", "{{.Names}}", "--filter", f"name=database-{cluster['id']}-").split()
+        ask = ("psql", "-h", SOCKET, "-p", str(PORT), "-U", "postgres", "-AtXc", "SELECT pg_is_in_recovery()")
+        return next((name for name in listed if _docker("exec", name, *ask).strip() == "f"), "")
+
+    # --- what happens to it ----------------------------------------------------------------------
+
+    def make_zone(self, name: str) -> None:
+        """A zone in the account, which is not the program's."""
+        if name not in [each["name"] for each in self.api("GET", "/v2/domains")["domains"]]:
+            self.api("POST", "/v2/domains", {"name": name})
+
+    def kill_the_primary(self) -> str:
+        """Its power is cut, to say it of a droplet."""
+        name = self.primary()
+        assert name, "no node takes writes"
+        _docker("kill", name)
+        return name
+
+    @contextmanager
+    def another_release(self) -> Iterator[None]:
+        """The stack deploys a copy of the application in which every Django service starts with other settings."""
+        file = self.local / "project" / f"Pulumi.{self.stack}.yaml"
+        before = file.read_text()
+        defaults = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]["app"]["default"]
+        with tempfile.TemporaryDirectory(prefix="tts-release-") as name:
+            copy = Path(name) / "tickets"
+            shutil.copytree(REPOSITORY / defaults["path"], copy)
+            compose = copy / defaults["composeFile"]
+            changed = compose.read_text().replace("WEB_THREADS:-6", "WEB_THREADS:-5")
+            assert changed != compose.read_text()
+            compose.write_text(changed)
+            document = yaml.safe_load(before)
+            document["config"]["tts:app"] = {**defaults, "path": str(copy)}
+            file.write_text(yaml.safe_dump(document, sort_keys=False))
+            try:
+                yield
+            finally:
+                document = yaml.safe_load(file.read_text())
+                del document["config"]["tts:app"]
+                file.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def _docker(*words: str) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
+    return done.stdout
