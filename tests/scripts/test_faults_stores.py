@@ -192,9 +192,9 @@ def test_fault_60_a_stale_lock_of_a_killed_process_does_not_stop_the_next_run_or
         assert small.run("backup", "config").returncode == 0
     # A whole lock: while restic writes one, it has a name of its own that counts for nothing.
     locked = 'until ls "$RESTIC_REPOSITORY"/locks 2>/dev/null | grep -qxE "[0-9a-f]{64}"; do sleep 0.02; done'
-    small.fake(
-        "restic", f'[[ $1 == backup ]] && {{ "$REAL" "$@" & {locked}; kill -9 $!; exit 137; }}; exec "$REAL" "$@"'
-    )
+    # Waited for, or a process that ended and was not reaped yet would still hold its lock.
+    killed = f'"$REAL" "$@" & {locked}; kill -9 $!; wait $! || exit 137'
+    small.fake("restic", f'[[ $1 == backup ]] && {{ {killed}; }}; exec "$REAL" "$@"')
     (small.root / "app" / "large.bin").write_bytes(os.urandom(30_000_000))
     job(small, small.run("backup", "config"), "store")
     small.unfake()
