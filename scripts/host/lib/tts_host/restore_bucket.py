@@ -49,7 +49,7 @@ def restore_paths(config: Config, _repository: Repository, _snapshot: Snapshot, 
 def put_in(live: Bucket, fresh: Path, mirror: Path, emit: Emit) -> Path:
     """Copy the bucket to the side, then make it equal to `fresh`. An end in between is undone here, or by `undo`."""
     live.mirror(mirror)
-    kept = mirror.with_name(f"{mirror.name}.before_{now():%Y%m%d%H%M%S}")
+    kept = mirror.with_name(f"{mirror.name}.before_{now():%Y%m%d%H%M%S%f}")
     mirror.rename(kept)
     emit("step", step="swap")
     try:

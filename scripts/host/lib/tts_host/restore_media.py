@@ -38,7 +38,7 @@ def restore(config: Config, repository: Repository, snapshot: Snapshot, emit: Em
         shutil.copystat(live, fresh)
         owner = live.stat()
         os.chown(fresh, owner.st_uid, owner.st_gid)
-        kept = live.with_name(f"{live.name}.{BEFORE}{now():%Y%m%d%H%M%S}")
+        kept = live.with_name(f"{live.name}.{BEFORE}{now():%Y%m%d%H%M%S%f}")
         emit("step", step="stop")
         with stopped(config, keep=config.pg_service):
             emit("step", step="swap")
@@ -53,7 +53,7 @@ def restore(config: Config, repository: Repository, snapshot: Snapshot, emit: Em
 def restore_paths(config: Config, repository: Repository, snapshot: Snapshot, names: list[str]) -> list[str]:
     """Put single files or folders back in place. Each is one rename, so the application goes on."""
     live = docker.volume_folder(config.project, config.media_volume)
-    part = live.with_name(f"{live.name}.{PART}{now():%Y%m%d%H%M%S}")
+    part = live.with_name(f"{live.name}.{PART}{now():%Y%m%d%H%M%S%f}")
     files = restore_path.restore(config, repository, snapshot, live, names, side_of(live), part)
     log("info", files=files)
     return [str(part)]
