@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,13 +116,15 @@ def test_a_dead_host_fails_few_requests_and_comes_back_by_itself(fleet: Fleet, h
     with writing(fleet.site()) as writer, reading(fleet.site()) as readers:
         wait_for(lambda: len(readers.answered) > 50, "the readers to read")
         fleet.power("web-2", "power_off", "off")
-        wait_for(lambda: readers.quiet_for(15), "the balancer to leave the dead host out")
-        failing = readers.failing_seconds()
+        bound = time.time() + OUT_WITHIN
+        # Nothing need fail at all: the balancer asks the other host when one does not answer.
+        wait_for(lambda: readers.answered[-1] > bound + 10, "answers after the dead host is left out")
+        late = [failure for failure in readers.failed if failure[0] > bound]
         fleet.power("web-2", "power_on", "active")
         fleet.wait_until_healthy()
         wait_for(lambda: fleet.serves("web-2"), "requests on the host that came back", seconds=120)
-    print(f"{len(readers.failed)} of {len(readers.failed) + len(readers.answered)} requests failed in {failing:.0f} s")
-    assert failing <= OUT_WITHIN
+    print(f"{len(readers.failed)} of {len(readers.failed) + len(readers.answered)} requests failed")
+    assert late == []
     holds(writer)
 
 

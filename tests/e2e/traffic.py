@@ -120,14 +120,6 @@ class Readers:
         else:
             self.answered.append(time.time())
 
-    def quiet_for(self, seconds: float) -> bool:
-        """Whether nothing failed in the last seconds, after something did."""
-        return bool(self.failed) and time.time() - self.failed[-1][0] > seconds
-
-    def failing_seconds(self) -> float:
-        """From the first failure to the last."""
-        return self.failed[-1][0] - self.failed[0][0] if self.failed else 0.0
-
 
 @contextmanager
 def writing(site: Site) -> Iterator[Writer]:
