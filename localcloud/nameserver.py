@@ -9,21 +9,15 @@ from contextlib import suppress
 from localcloud.zones import Zones
 
 SECONDS = 10
+CHOICES = 20
 
 
 class NameServer:
     """Answers at one address from the zones until it is closed. Raises OSError when the address cannot be had."""
 
     def __init__(self, zones: Zones, host: str, port: int) -> None:
-        udp = _Datagrams((host, port), _Datagram, zones)
-        try:
-            # The same number for both, also where the system chooses it.
-            tcp = _Streams((host, udp.server_address[1]), _Stream, zones)
-        except OSError:
-            udp.server_close()
-            raise
-        self.port: int = udp.server_address[1]
-        self._servers = (udp, tcp)
+        self._servers = _pair(zones, host, port)
+        self.port: int = self._servers[0].server_address[1]
         for server in self._servers:
             threading.Thread(target=server.serve_forever, args=(0.1,), name="names", daemon=True).start()
 
@@ -31,6 +25,20 @@ class NameServer:
         for server in self._servers:
             server.shutdown()
             server.server_close()
+
+
+def _pair(zones: Zones, host: str, port: int) -> tuple["_Datagrams", "_Streams"]:
+    """Both servers at one number. Where the system chooses it (0), what is free for one may be taken for the other."""
+    choices = 1 if port else CHOICES
+    while True:
+        udp = _Datagrams((host, port), _Datagram, zones)
+        try:
+            return udp, _Streams((host, udp.server_address[1]), _Stream, zones)
+        except OSError:
+            udp.server_close()
+            choices -= 1
+            if not choices:
+                raise
 
 
 class _Datagrams(socketserver.ThreadingUDPServer):

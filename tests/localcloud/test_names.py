@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from contextlib import closing
@@ -14,6 +15,7 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
+from localcloud import nameserver
 from localcloud.nameserver import NameServer
 from localcloud.zones import Zones
 from tests.localcloud.api_support import Service, serving
@@ -70,7 +72,7 @@ def record(service: Service, **fields: Any) -> int:
 def ask(port: int, name: str, kind: str, *, tcp: bool = False, **options: Any) -> dns.message.Message:
     query = dns.message.make_query(name, kind, **options)
     over = dns.query.tcp if tcp else dns.query.udp
-    return over(query, "127.0.0.1", timeout=5, port=port)
+    return over(query, "127.0.0.1", timeout=30, port=port)
 
 
 def texts(answer: dns.message.Message) -> list[str]:
@@ -141,6 +143,27 @@ def test_an_answer_that_is_too_long_for_a_datagram_is_asked_for_again(service: S
     assert short.flags & dns.flags.TC
     assert len(texts(ask(port, "shop.test", "TXT", tcp=True))) == 10
     assert len(texts(ask(port, "shop.test", "TXT", use_edns=0, payload=4096))) == 10
+
+
+def test_a_number_that_only_one_protocol_can_have_is_not_the_one_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, made = list[int](), nameserver._Streams
+
+    def refuse_twice(address: tuple[str, int], *rest: Any) -> Any:
+        if len(taken) < 2:
+            taken.append(address[1])
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        return made(address, *rest)
+
+    monkeypatch.setattr(nameserver, "_Streams", refuse_twice)
+    with serving(tmp_path / "cloud") as running:
+        with closing(NameServer(running.cloud.zones, "127.0.0.1", 0)) as server:
+            assert len(taken) == 2
+            assert ask(server.port, "shop.test", "SOA").rcode() == dns.rcode.REFUSED
+        taken.clear()
+        with pytest.raises(OSError, match="already in use"):
+            NameServer(running.cloud.zones, "127.0.0.1", server.port)
 
 
 def test_letters_case_does_not_count(service: Service, port: int) -> None:
