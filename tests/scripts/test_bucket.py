@@ -94,6 +94,60 @@ def test_a_restore_that_fails_half_way_gives_the_bucket_back_what_it_held(bare_h
     assert contents(store) == before
 
 
+def odd_names(store) -> None:
+    store.put_object(Bucket=NAME, Key="odd/a{b}[1]*.bin", Body=b"odd")
+    store.put_object(Bucket=NAME, Key="odd/ab1.bin", Body=b"a name that a pattern would take too")
+
+
+def test_single_paths_come_back_into_the_bucket_and_no_other_object_is_touched(bare_host, store):
+    odd_names(store)
+    assert bare_host.run("backup", "media").returncode == 0
+    before = contents(store)
+    store.delete_object(Bucket=NAME, Key="uploads/file 0.bin")
+    store.put_object(Bucket=NAME, Key="uploads/later.bin", Body=b"later")
+    for key in ("odd/a{b}[1]*.bin", "odd/ab1.bin"):
+        store.put_object(Bucket=NAME, Key=key, Body=b"changed since")
+    store.put_object(Bucket=NAME, Key="uploads2/new.bin", Body=b"new")
+    damaged = contents(store)
+    done = bare_host.run("restore", "media", "uploads", "odd/a{b}[1]*.bin", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert contents(store) == {
+        **before, "odd/ab1.bin": b"changed since", "uploads2/new.bin": b"new",
+    }, "a folder is as it was, and what came into it since is gone"  # fmt: skip
+    assert not any(call.startswith("stop") for call in bare_host.docker_calls())
+    restored = contents(store)
+    for wanted in (damaged, restored):
+        assert bare_host.run("restore", "undo", "--media", "--yes").returncode == 0
+        assert contents(store) == wanted, "an undo can be undone"
+    assert bare_host.run("restore", "drop-old", "--media", "--yes").returncode == 0
+    assert not list((bare_host.root / "state").glob("media.*"))
+
+
+def test_single_paths_that_fail_half_way_are_given_back(bare_host, store):
+    odd_names(store)
+    assert bare_host.run("backup", "media").returncode == 0
+    store.put_object(Bucket=NAME, Key="uploads/file 1.bin", Body=b"changed since")
+    before = contents(store)
+    bare_host.fake(
+        "rclone",
+        f'if [[ $1 == sync && $* == */new/* ]]; then "$REAL" "$@"; '
+        f'"$REAL" deletefile "bucket:{NAME}/uploads/file 1.bin"; exit 0; fi; exec "$REAL" "$@"',
+    )
+    done = bare_host.run("restore", "media", "uploads", "--yes")
+    assert done.returncode == 1
+    assert "uploads/file 1.bin is missing" in done.stderr
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize("name", ["../app.env", "/etc/passwd", "nothing/here"])
+def test_a_path_that_is_not_in_the_snapshot_changes_nothing(bare_host, store, name):
+    assert bare_host.run("backup", "media").returncode == 0
+    before = contents(store)
+    assert bare_host.run("restore", "media", name, "--yes").returncode == 1
+    assert contents(store) == before
+    assert not list((bare_host.root / "state").glob("media.*"))
+
+
 def test_an_object_whose_hash_the_store_cannot_tell_is_read_for_it(bare_host, store, tts_host, monkeypatch):
     monkeypatch.setenv("PATH", bare_host.environment()["PATH"])
     part = b"x" * (5 << 20)

@@ -72,22 +72,24 @@ class Bucket:
         patience = ("--retries=1", "--low-level-retries=2", "--contimeout=10s", "--timeout=20s")
         self.run("lsf", "--max-depth=1", *patience, self.remote, timeout=120)
 
-    def size(self) -> int:
-        """Bytes of all objects."""
-        return int(json.loads(self.run("size", "--json", "--fast-list", self.remote))["bytes"])
+    # `names` are the files and folders that count; None: all.
 
-    def mirror(self, folder: Path) -> None:
+    def size(self, names: Sequence[str] | None = None) -> int:
+        """Bytes of all objects."""
+        return int(json.loads(self.run("size", "--json", "--fast-list", *only(names), self.remote))["bytes"])
+
+    def mirror(self, folder: Path, names: Sequence[str] | None = None) -> None:
         """Make the folder equal to the bucket. A file counts as the same while its size and the object's time are."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.run("sync", *COMMON, "--use-server-modtime", self.remote, str(folder))
+        self.run("sync", *COMMON, "--use-server-modtime", *only(names), self.remote, str(folder))
 
-    def replace(self, folder: Path) -> None:
+    def replace(self, folder: Path, names: Sequence[str] | None = None) -> None:
         """Make the bucket equal to the folder, by checksum."""
-        self.run("sync", *COMMON, "--checksum", str(folder), self.remote)
+        self.run("sync", *COMMON, "--checksum", *only(names), str(folder), self.remote)
 
-    def hashes(self) -> dict[str, str]:
+    def hashes(self, names: Sequence[str] | None = None) -> dict[str, str]:
         """The MD5 of every object by its key. Those that the store cannot tell (uploaded in parts) are read for it."""
-        listed = json.loads(self.run(*LIST, "--hash", "--hash-type=MD5", self.remote) or "[]")
+        listed = json.loads(self.run(*LIST, "--hash", "--hash-type=MD5", *only(names), self.remote) or "[]")
         found = {item["Path"]: (item.get("Hashes") or {}).get("md5", "") for item in listed}
         unknown = [path for path, digest in found.items() if not digest]
         if unknown:
@@ -120,6 +122,12 @@ def of(config: Config) -> Bucket | None:
         keys["AWS_ACCESS_KEY_ID"],
         keys["AWS_SECRET_ACCESS_KEY"],
     )
+
+
+def only(names: Sequence[str] | None) -> list[str]:
+    """rclone's options for these files and folders, whatever their names are."""
+    plain = ["".join("\\" + char if char in "*?[]{}\\" else char for char in name) for name in names or ()]
+    return [f"--include=/{name}{below}" for name in plain for below in ("", "/**")]
 
 
 def hashes_below(folder: Path) -> dict[str, str]:

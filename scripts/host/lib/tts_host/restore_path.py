@@ -29,11 +29,7 @@ def restore(
     names = outermost(asked)
     for name in names:
         place(live, name)
-    roots = [f"{snapshot.paths[0].rstrip('/')}/{name}" for name in names]
-    listed = repository.files(snapshot.id).items()
-    check_space(
-        config, {live: sum(size for path, size in listed if any(f"{path}/".startswith(f"{root}/") for root in roots))}
-    )
+    check_space(config, {live: size_of(repository, snapshot, names)})
     try:
         files = extract_paths(repository, snapshot, names, fresh)
         restored = fresh / snapshot.paths[0].lstrip("/")
@@ -54,12 +50,24 @@ def outermost(names: list[str]) -> list[str]:
     return [str(path) for path in paths if not any(other in path.parents for other in paths)]
 
 
-def place(live: Path, name: str) -> Path:
-    """Where the path of that name is; a Failure when it leads out of the media."""
+def size_of(repository: Repository, snapshot: Snapshot, names: list[str]) -> int:
+    """Bytes of what the snapshot has at these paths."""
+    roots = [f"{snapshot.paths[0].rstrip('/')}/{name}/" for name in names]
+    listed = repository.files(snapshot.id).items()
+    return sum(size for path, size in listed if any(f"{path}/".startswith(root) for root in roots))
+
+
+def check(name: str) -> None:
+    """A Failure when the name is not that of a path below the media."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise Failure(f"{name} is not a path below the media, like tickets/7.pdf")
-    target = live / path
+
+
+def place(live: Path, name: str) -> Path:
+    """Where the path of that name is; a Failure when it leads out of the media."""
+    check(name)
+    target = live / name
     if not target.parent.resolve().is_relative_to(live.resolve()):
         raise Failure(f"{name} leads out of the media by a link: it is not restored in place")
     return target
