@@ -95,7 +95,8 @@ def second_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("TTS_API_PORT", str(free_port()))
         patch.setenv("TTS_S3_PORT", str(free_port()))
         patch.setenv("TTS_SUBNET", str(free_range("198.18.0.0/15")))  # RFC 2544's range for tests of networks
-        patch.setenv("TTS_VPC_RANGE", str(free_range("10.64.0.0/11", 20)))
+        # One for each stack: the first is named, and the others follow it.
+        patch.setenv("TTS_VPC_RANGE", f"{free_range('10.64.0.0/11', 18).network_address}/20")
         yield directory
         if (directory / "cloud").exists():
             command = [sys.executable, "-m", "toolchain.local", "down"]

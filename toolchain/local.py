@@ -8,6 +8,7 @@ first.
 """
 
 import argparse
+import ipaddress
 import json
 import os
 import shutil
@@ -84,20 +85,27 @@ def install_plugins(session: Session, _log: Log) -> str:
     )
 
 
-def overrides(layout: Layout, rung: str | None) -> dict[str, Any]:
-    """Give the configuration that differs from the tracked files: the rung asked for, the ranges of a second cloud.
+def overrides(layout: Layout, stack: str, rung: str | None) -> dict[str, dict[str, Any]]:
+    """Give, for each stack, the configuration that differs from its tracked file: the rung that was asked for `stack`,
+    the ranges of a second cloud. TTS_VPC_RANGE is that of the first stack; the others have those that follow it.
 
     The ranges are those that the cloud was made with, also when a later call does not name them again: another VPC
     range would replace every host, and another gateway would close SSH.
     """
-    values: dict[str, Any] = {}
-    if rung:
-        values["rung"] = rung
-    if vpc_range := os.environ.get("TTS_VPC_RANGE") or project.last_overrides(layout.project).get("vpcRange"):
-        values["vpcRange"] = vpc_range
+    names = project.stacks()
+    values: dict[str, dict[str, Any]] = {name: {} for name in names}
+    last = project.last_overrides(layout.project).get(names[0]) or {}
+    if first := os.environ.get("TTS_VPC_RANGE") or last.get("vpcRange"):
+        network = ipaddress.ip_network(first)
+        for number, name in enumerate(names):
+            base = network.network_address + number * network.num_addresses
+            values[name]["vpcRange"] = f"{base}/{network.prefixlen}"
     cloud = environment.read_cloud(layout)
     if cloud.get("subnet", SUBNET) != SUBNET:
-        values["sshFrom"] = [f"{cloud['gateway']}/32"]
+        for each in values.values():
+            each["sshFrom"] = [f"{cloud['gateway']}/32"]
+    if rung:
+        values[stack]["rung"] = rung
     return values
 
 
@@ -111,7 +119,7 @@ def drop_dead_locks(state: Path) -> None:
 
 def make_project(session: Session, rung: str | None, log: Log) -> str:
     """Bring the copy of the project up to date, select the stack, and make the keys and secrets that it lacks."""
-    project.prepare(session.layout.project, overrides(session.layout, rung))
+    project.prepare(session.layout.project, overrides(session.layout, session.stack, rung))
     session.layout.state.mkdir(parents=True, exist_ok=True)
     drop_dead_locks(session.layout.state)
     log.run(

@@ -90,18 +90,18 @@ def check_stack(name: str) -> None:
 
 
 def last_overrides(directory: Path) -> Document:
-    """Give the overrides of the last `prepare`; empty before the first."""
+    """Give the overrides of the last `prepare` by stack; empty before the first."""
     return read(directory / ".tracked" / OVERRIDES)
 
 
 def prepare(directory: Path, overrides: Document) -> None:
-    """Bring the copies under `directory` up to date; `overrides` are configuration values for this run's stacks."""
+    """Bring the copies under `directory` up to date; `overrides` are configuration values by stack, for this run."""
     write(directory / ".tracked" / OVERRIDES, overrides)
     write(directory / "Pulumi.yaml", local_project(read(REPOSITORY / "Pulumi.yaml")))
     for name in stacks():
         tracked = read(REPOSITORY / f"Pulumi.{name}.yaml")
         tracked["config"] = (tracked.get("config") or {}) | {
-            f"{NAMESPACE}:{key}": value for key, value in overrides.items()
+            f"{NAMESPACE}:{key}": value for key, value in overrides.get(name, {}).items()
         }
         target, last = directory / f"Pulumi.{name}.yaml", directory / ".tracked" / f"{name}.yaml"
         write(target, merge_stack(tracked, read(target), read(last)))

@@ -44,8 +44,9 @@ def test_the_first_cloud_leaves_the_tracked_configuration_as_it_is(
 ) -> None:
     for name in ("TTS_SUBNET", "TTS_VPC_RANGE"):
         monkeypatch.delenv(name, raising=False)
-    assert local.overrides(Layout(tmp_path), None) == {}
-    assert local.overrides(Layout(tmp_path), "single") == {"rung": "single"}
+    assert not any(local.overrides(Layout(tmp_path), "local", None).values())
+    found = local.overrides(Layout(tmp_path), "prod", "single")
+    assert found == {"local": {}, "prod": {"rung": "single"}, "scaled": {}}, "a rung is asked for one stack alone"
 
 
 def test_a_second_cloud_lets_ssh_in_from_its_own_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,11 +54,12 @@ def test_a_second_cloud_lets_ssh_in_from_its_own_gateway(tmp_path: Path, monkeyp
     layout.cloud.mkdir()
     (layout.cloud / "cloud.json").write_text(json.dumps({"gateway": "198.51.100.1", "subnet": "198.51.100.0/24"}))
     monkeypatch.setenv("TTS_VPC_RANGE", "10.90.0.0/20")
-    found = local.overrides(layout, None)
-    assert found == {"vpcRange": "10.90.0.0/20", "sshFrom": ["198.51.100.1/32"]}
+    found = local.overrides(layout, "local", None)
+    assert found["local"] == {"vpcRange": "10.90.0.0/20", "sshFrom": ["198.51.100.1/32"]}
+    assert [each["vpcRange"] for each in found.values()] == ["10.90.0.0/20", "10.90.16.0/20", "10.90.32.0/20"]
     project.prepare(layout.project, found)
     monkeypatch.delenv("TTS_VPC_RANGE")
-    assert local.overrides(layout, "single") == {"rung": "single", **found}, "a later call keeps the ranges"
+    assert local.overrides(layout, "prod", None) == found, "a later call keeps the ranges"
 
 
 def test_a_cloud_comes_back_on_the_ports_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,8 @@ def test_a_second_run_on_the_same_files_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_an_override_holds_for_its_own_run_only(tmp_path: Path) -> None:
-    project.prepare(tmp_path, {"vpcRange": "10.90.0.0/20"})
+    project.prepare(tmp_path, {"local": {"vpcRange": "10.90.0.0/20"}})
+    assert "10.90.0.0/20" not in (tmp_path / "Pulumi.scaled.yaml").read_text(), "nor for another stack"
     assert yaml.safe_load((tmp_path / "Pulumi.local.yaml").read_text())["config"]["tts:vpcRange"] == "10.90.0.0/20"
     project.prepare(tmp_path, {})
     assert "tts:vpcRange" not in yaml.safe_load((tmp_path / "Pulumi.local.yaml").read_text())["config"]
