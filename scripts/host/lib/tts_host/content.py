@@ -10,8 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tts_host.postgres import literal
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tts_host.postgres import Server
 
@@ -27,15 +29,18 @@ n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema' and c.relpersi
    and not exists (select 1 from pg_depend e
                     where e.objid = c.oid and e.classid = 'pg_class'::regclass and e.deptype = 'e')
 """
+# THESE says which parts; large objects are always among them.
 CONTENT = f"""
 select format('select json_build_object(''what'', %L, ''rows'', count(*), ''hash'',
                       coalesce(sum(hashtextextended((tts_row.*)::text, 0)::numeric), 0)::text) from only %I.%I tts_row',
-              format('table %I.%I', n.nspname, c.relname), n.nspname, c.relname)
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and {OURS} order by 1
+              what, n.nspname, c.relname)
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace, format('table %I.%I', n.nspname, c.relname) what
+ where c.relkind = 'r' and {OURS} and THESE order by 1
 \\gexec
 select format('select json_build_object(''what'', %L, ''rows'', 1, ''hash'', concat(last_value, '' '', is_called))
-                 from %I.%I', format('sequence %I.%I', n.nspname, c.relname), n.nspname, c.relname)
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'S' and {OURS} order by 1
+                 from %I.%I', what, n.nspname, c.relname)
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace, format('sequence %I.%I', n.nspname, c.relname) what
+ where c.relkind = 'S' and {OURS} and THESE order by 1
 \\gexec
 select json_build_object('what', 'large objects', 'rows', count(*), 'hash',
                          coalesce(sum(hashtextextended(encode(lo_get(oid), 'hex'), oid::bigint)::numeric), 0)::text)
@@ -54,9 +59,10 @@ class Part:
 Content = dict[str, Part]
 
 
-def read(server: Server, database: str) -> Content:
-    """All parts of a database by their names."""
-    lines = server.sql(database, SETTINGS + CONTENT, timeout=None).splitlines()
+def read(server: Server, database: str, only: Sequence[str] | None = None) -> Content:
+    """All parts of a database by their names, or some of them."""
+    some = "true" if only is None else f"what in ({', '.join(map(literal, only)) or 'null'})"
+    lines = server.sql(database, SETTINGS + CONTENT.replace("THESE", some), timeout=None).splitlines()
     found = [json.loads(line) for line in lines if line]
     return {item["what"]: Part(int(item["rows"]), item["hash"]) for item in found}
 

@@ -146,7 +146,7 @@ def copy_ahead(parts: Parts) -> float:
     if parts.media:
         parts.media.copy()
         parts.media.sync()
-    written = databases.changed(seen)
+    written = databases.catch_up(seen)  # takes as long as it will without the application
     log("info", written_meanwhile=",".join(written) or "nothing")
     of_databases = databases.read_s + databases.estimate(written)
     return START_S + max(of_databases, 2 * parts.media.pass_s if parts.media else 0)
@@ -158,8 +158,8 @@ def copy_the_rest(parts: Parts) -> None:
         files = pool.submit(finish_media, parts.media) if parts.media else None
         databases = parts.databases
         seen = databases.look()
-        again = databases.changed(seen)
-        databases.copy(again)
+        again = databases.catch_up(seen)
+        databases.copy(databases.changed(seen))  # where single tables were not enough
         databases.compare(seen)
         count = files.result() if files else 0
     rows = sum(content.rows(part) for part in seen.values())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tts_host import content
 from tts_host.content import OURS
 from tts_host.log import Failure, log, now, stamp, warn
+from tts_host.move_refill import changed, refill
 from tts_host.move_transfer import give, transfer
 from tts_host.postgres import identifier, literal
 from tts_host.swap import KEPT
@@ -163,6 +164,26 @@ class Copies:
         self.seconds[name] = time.monotonic() - began
         arrived = content.read(self.target, name)
         log("info", copied=name, rows=content.rows(arrived), seconds=f"{self.seconds[name]:.1f}")
+        return arrived
+
+    def catch_up(self, seen: Mapping[str, Content]) -> list[str]:
+        """Bring the copies that differ up to date, by single tables where that can be. Returns their names."""
+        again = self.changed(seen)
+        self.found |= each(again, lambda name: self.catch_up_one(name, seen[name]))
+        return again
+
+    def catch_up_one(self, name: str, seen: Content) -> Content:
+        began = time.monotonic()
+        what = changed(seen, self.found.get(name, {}))
+        try:
+            if what is None or not refill(self.source, self.target, name, self.owners[name], what):
+                return self.copy_one(name)
+        except Failure as failure:
+            log("info", copied_whole=name, because=str(failure))
+            return self.copy_one(name)
+        arrived = {**self.found[name], **content.read(self.target, name, what.parts)}
+        self.seconds[name] = time.monotonic() - began
+        log("info", refilled=name, tables=len(what.tables), seconds=f"{self.seconds[name]:.1f}")
         return arrived
 
     def compare(self, seen: Mapping[str, Content]) -> None:

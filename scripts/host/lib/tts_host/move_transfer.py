@@ -24,12 +24,18 @@ DUMP = f"""
 set -eu; umask 077
 place=$(mktemp -d {SPOOL}.XXXXXX)
 trap '[ $? -eq 0 ] || rm -rf "$place"' EXIT
+"""
+DUMP_ALL = f"""
+{DUMP}
 "$@" --file="$place/dump"
 pg_restore --list "$place/dump" | grep -v ' COMMENT - EXTENSION ' >"$place/list"
 echo "$place"
 """
-RESTORE = """
+CLEAN_UP = """
 trap 'rm -rf PLACE' EXIT
+"""
+RESTORE = f"""
+{CLEAN_UP}
 "$@" --use-list=PLACE/list PLACE/dump
 """
 # Nothing of what was there stays. The database itself does, with its settings and privileges.
@@ -70,7 +76,7 @@ def give(server: Server, owners: Mapping[str, str]) -> None:
 def dump(source: Server, name: str) -> str:
     """A dump of the database, and what of it is to be restored, in a private folder of the container; its path."""
     options = ("--format=custom", "--compress=0", "--no-subscriptions", "--lock-wait-timeout=60000")
-    return expect(source.shell(DUMP, "pg_dump", *options, database=name), f"pg_dump of {name}").strip()
+    return expect(source.shell(DUMP_ALL, "pg_dump", *options, database=name), f"pg_dump of {name}").strip()
 
 
 def restore(target: Server, name: str, owner: str, place: str) -> None:
