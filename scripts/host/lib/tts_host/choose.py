@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,14 @@ def choose(repository: Repository, host: str, stack: str, kind: str, wanted: str
 
 def read_manifest(repository: Repository, snapshot: Snapshot) -> tuple[Path, dict[str, Any]]:
     """The folder inside the snapshot and its manifest, after a check that the snapshot holds exactly what that says."""
-    listed = repository.files(snapshot.id)
-    path = next((path for path in listed if Path(path).name == "manifest.json"), None)
-    if not path:
+    path = f"{snapshot.paths[0]}/manifest.json"
+    with ThreadPoolExecutor(1) as pool:  # at once: each opening of a repository costs a second of key derivation
+        text = pool.submit(repository.read, snapshot.id, path)
+        listed = repository.files(snapshot.id)
+    if path not in listed:
         raise Failure(f"snapshot {snapshot.id[:8]} has no manifest: it is not a database backup of this product")
     try:
-        manifest = json.loads(repository.read(snapshot.id, path))
+        manifest = json.loads(text.result())
         wrong = unlike_manifest(manifest, listed, Path(path).parent)
     except (ValueError, KeyError) as error:
         wrong = [f"its manifest is damaged ({type(error).__name__})"]

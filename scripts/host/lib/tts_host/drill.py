@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tts_host import drill_checks, drill_server
 from tts_host.choose import choose, read_manifest
 from tts_host.config import Config, load
+from tts_host.fetch import Dumps
 from tts_host.log import Failure, log, now, record, redact, stamp, step
 from tts_host.preflight import check_space
 from tts_host.restic import Repository, Snapshot, repository
@@ -97,9 +98,7 @@ def rehearse_databases(
     check_space(config, {config.state_dir: sum(entry["database_bytes"] + entry["bytes"] for entry in entries)})
     with drill_server.throwaway(config, manifest, options.server, report) as server:
         check_version(server, manifest)
-        add_missing_roles(
-            server, source.read(snapshot.id, str(folder / manifest["globals"]["file"])), manifest["globals"]
-        )
+        add_missing_roles(server, Dumps(source, snapshot, folder), manifest["globals"])
         for entry in entries:
             with noted(findings), timed(report, f"database {entry['name']}"):
                 rehearse_one(server, source, snapshot, folder, entry, report, findings)
@@ -118,7 +117,7 @@ def rehearse_one(
 ) -> None:
     """One database: its dump has the manifest's checksum, restores, has the manifest's rows, and is sound."""
     log("info", restore=entry["name"])
-    restore_aside(server, source, snapshot, folder, entry)
+    restore_aside(server, Dumps(source, snapshot, folder), entry)
     report["databases"][entry["name"]] = {"rows": entry["rows"], "tables": len(entry["tables"])}
     side = aside_name(entry["name"], "restore")
     drill_checks.check_integrity(server, side, entry["name"], report, findings)

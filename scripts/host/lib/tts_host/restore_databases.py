@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from subprocess import DEVNULL, PIPE
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from tts_host.fetch import Source, fetch
+from tts_host.fetch import Dumps, copy
 from tts_host.log import Failure, log
 from tts_host.postgres import RESTORE_MARK, RESTORE_NAME, Server, connect, identifier, literal
 from tts_host.preflight import check_space
+from tts_host.process import Done, end
 from tts_host.swap import Emit, aside_name, swap_in
 
 if TYPE_CHECKING:
@@ -41,15 +44,14 @@ def restore(
     """
     server = connect(config)
     check_version(server, manifest)
-    check_space(config, {config.state_dir: sum(entry["database_bytes"] + entry["bytes"] for entry in entries)})
-    add_missing_roles(
-        server, repository.read(snapshot.id, str(folder / manifest["globals"]["file"])), manifest["globals"]
-    )
+    check_space(config, {config.state_dir: sum(entry["database_bytes"] for entry in entries)})
+    dumps = Dumps(repository, snapshot, folder)
+    add_missing_roles(server, dumps, manifest["globals"])
     server.end_own_sessions()
     remove_leftovers(server)
     entries = [as_is_here(server, entry) for entry in entries]
     try:
-        fill_aside(server, Source(repository, snapshot, folder, len(manifest["databases"])), entries, emit)
+        fill_aside(server, dumps, entries, emit)
         return swap_in(
             config, server, [(entry["name"], aside_name(entry["name"], "restore")) for entry in entries], "before", emit
         )
@@ -67,14 +69,15 @@ def check_version(server: Server, manifest: dict[str, Any]) -> None:
         )
 
 
-def add_missing_roles(server: Server, globals_sql: str, expected: dict[str, Any]) -> None:
+def add_missing_roles(server: Server, dumps: Dumps, expected: dict[str, Any]) -> None:
     """Create the roles that this server lacks. Roles that exist keep their password and settings."""
-    if hashlib.sha256(globals_sql.encode("utf-8", "surrogateescape")).hexdigest() != expected["sha256"]:
-        raise Failure("the globals of this snapshot do not have the checksum of its manifest")
     there = {row["name"] for row in server.rows(server.maintenance, "select rolname as name from pg_roles")}
     missing = [role for role in expected["roles"] if role not in there]
     if not missing:
         return
+    globals_sql = dumps.repository.read(dumps.snapshot.id, str(dumps.folder / expected["file"]))
+    if hashlib.sha256(globals_sql.encode("utf-8", "surrogateescape")).hexdigest() != expected["sha256"]:
+        raise Failure("the globals of this snapshot do not have the checksum of its manifest")
     server.sql(
         server.maintenance, "\n".join(role_statements(globals_sql, missing, humbly=server.mode == "managed")) + "\n"
     )
@@ -105,19 +108,19 @@ def role_statements(globals_sql: str, missing: list[str], *, humbly: bool = Fals
     return [line for line in globals_sql.splitlines() if pattern.match(line)]
 
 
-def fill_aside(server: Server, source: Source, entries: list[dict[str, Any]], emit: Emit) -> None:
-    """Fill NAME__restore of every database, two at a time, while the next dump is being fetched."""
-    with ExitStack() as stack:
-        place = spool(server, stack)
-        halt = Event()
-        pool = stack.enter_context(ThreadPoolExecutor(SIDE_BY_SIDE))
-        begun: dict[Future[None], dict[str, Any]] = {}
+def fill_aside(server: Server, dumps: Dumps, entries: list[dict[str, Any]], emit: Emit) -> None:
+    """Fill NAME__restore of every database, some at a time; the largest first, for they end together then."""
+    halt = Event()
+
+    def one(entry: dict[str, Any]) -> None:
+        if not halt.is_set():
+            emit("step", step="restore", database=entry["name"], done=sum(map(Future.done, begun)), of=len(entries))
+            restore_aside(server, dumps, entry)
+
+    begun: dict[Future[None], dict[str, Any]] = {}
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        begun |= {pool.submit(one, entry): entry for entry in sorted(entries, key=lambda entry: -entry["bytes"])}
         try:
-            for number, (entry, dump) in enumerate(source.fetched(server, entries, place)):
-                emit("step", step="restore", database=entry["name"], done=number, of=len(entries))
-                begun[pool.submit(load, server, entry, dump, halt)] = entry
-                if any(future.done() and future.exception() for future in begun):
-                    break  # no need to fetch the others
             for number, future in enumerate(as_completed(begun), start=1):
                 future.result()
                 entry = begun[future]
@@ -129,37 +132,37 @@ def fill_aside(server: Server, source: Source, entries: list[dict[str, Any]], em
             raise
 
 
-def restore_aside(
-    server: Server, repository: Repository, snapshot: Snapshot, folder: Path, entry: dict[str, Any]
-) -> None:
+def restore_aside(server: Server, dumps: Dumps, entry: dict[str, Any]) -> None:
     """Fill NAME__restore from the snapshot and prove that it has the manifest's rows."""
-    with ExitStack() as stack:
-        dump = f"{spool(server, stack)}/dump"
-        fetch(server, repository, snapshot, str(folder / entry["file"]), entry, dump)
-        load(server, entry, dump, Event())
-
-
-def spool(server: Server, stack: ExitStack) -> str:
-    """A private directory where the server's tools run, until the end of the stack."""
-    place = server.tool_output("mktemp", "-d", f"{SPOOL}.XXXXXX").strip()
-    stack.callback(server.tool_output, "rm", "-rf", place)
-    return place
-
-
-def load(server: Server, entry: dict[str, Any], dump: str, halt: Event) -> None:
-    """Fill NAME__restore from a dump on the server's side, and prove that it has the manifest's rows."""
     side = aside_name(entry["name"], "restore")
-    if halt.is_set():
-        return
     create(server, side, entry)
-    owner = ("--no-owner", "--no-acl", f"--role={entry['owner']}") if entry.get("adopted") else ()
-    done = server.tool("pg_restore", "--exit-on-error", "--jobs=2", *owner, dump, database=side)
-    if done.code != 0:
-        raise Failure(f"pg_restore of {entry['name']} ended with {done.code}: {done.words}")
-    server.tool_output("rm", dump)
+    fill(server, dumps, entry, side)
     apply_properties(server, side, entry)
     compare(entry, server.count_rows(side))
     server.sql(side, "analyze", timeout=None)
+
+
+def fill(server: Server, dumps: Dumps, entry: dict[str, Any], side: str) -> None:
+    """Give the dump to pg_restore as it comes. No copy of it lies anywhere: on a small host that would push the
+    database out of memory.
+    """
+    owner = ("--no-owner", "--no-acl", f"--role={entry['owner']}") if entry.get("adopted") else ()
+    with tempfile.TemporaryFile() as said, dumps.stream(entry) as content:
+        process = server.stream(
+            "pg_restore", "--exit-on-error", *owner, database=side, stdin=PIPE, stdout=DEVNULL, stderr=said
+        )
+        digest = ""
+        try:
+            with suppress(BrokenPipeError):  # it has ended, and says why
+                digest = copy(content, process)
+            code = process.wait()
+        finally:
+            end(process)
+        said.seek(0)
+        if code != 0 or not digest:
+            done = Done(code, "", said.read().decode("utf-8", "replace"))
+            raise Failure(f"pg_restore of {entry['name']} ended with {code}: {done.words}")
+    dumps.check(entry, digest)
 
 
 def create(server: Server, side: str, entry: dict[str, Any]) -> None:
@@ -220,7 +223,7 @@ def compare(entry: dict[str, Any], found: list[dict[str, Any]]) -> None:
 
 
 def remove_leftovers(server: Server) -> None:
-    """Drop what an unfinished restore left: databases with our mark or name, and copies of dumps."""
+    """Drop what an unfinished restore left: databases with our mark or name, and a copy of a dump."""
     for row in server.rows(
         server.maintenance,
         "select datname as name from pg_database where shobj_description(oid, 'pg_database') = "

@@ -40,7 +40,7 @@ def restore(config: Config, repository: Repository, snapshot: Snapshot, emit: Em
         os.chown(fresh, owner.st_uid, owner.st_gid)
         kept = live.with_name(f"{live.name}.{BEFORE}{now():%Y%m%d%H%M%S%f}")
         emit("step", step="stop")
-        with stopped(config, keep=config.pg_service):
+        with stopped(config):
             emit("step", step="swap")
             fresh.rename(kept)  # first: killed after the exchange, this must not look like an unfinished restore
             exchange(live, kept)
@@ -92,7 +92,7 @@ def undo(config: Config, emit: Emit) -> list[str]:
         emit("step", step="swap")
         restore_path.put_back(live, old[-1])
     else:
-        with stopped(config, keep=config.pg_service):
+        with stopped(config):
             emit("step", step="swap")
             exchange(live, old[-1])
     return [str(old[-1])]

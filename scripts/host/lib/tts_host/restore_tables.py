@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tts_host.fetch import fetch
+from tts_host.fetch import Dumps, fetch
 from tts_host.log import Failure, log, now
 from tts_host.merge import merge
 from tts_host.merge_sql import KEPT, SCHEMA, Merge, Source
@@ -92,7 +92,7 @@ def fill(server: Server, origin: Origin, side: str, owner: str, chosen: list[dic
         place = server.tool_output("mktemp", "-d", f"{SPOOL}.XXXXXX").strip()
         stack.callback(server.tool_output, "rm", "-rf", place)
         dump = f"{place}/dump"
-        fetch(server, origin.repository, origin.snapshot, str(origin.folder / entry["file"]), entry, dump)
+        fetch(server, Dumps(origin.repository, origin.snapshot, origin.folder), entry, dump)
         create(server, side, {**entry, "owner": owner})
         bare = ("--exit-on-error", "--no-owner", "--no-privileges", "--no-comments")
         read(server, side, dump, *bare, "--section=pre-data")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tts_host import docker, state
-from tts_host.log import log, warn
+from tts_host.log import Failure, log, warn
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
 
 STATE = "stopped-services"
 HEALTHY_WITHIN_S = 240
+AT_ONCE = 8
 
 
 @contextmanager
-def stopped(config: Config, *, keep: str) -> Generator[list[str]]:
-    """The project's containers are stopped inside this block, except the service `keep`. Yields their names."""
-    running = [item for item in docker.containers(config.project) if item.service != keep]
+def stopped(config: Config) -> Generator[list[str]]:
+    """The project's containers are stopped inside this block, except database and broker: who uses them is stopped.
+    Yields their names.
+    """
+    keep = (config.pg_service, config.broker_service)
+    running = [item for item in docker.containers(config.project) if item.service not in keep]
     before = state.read(config, STATE).get("names", [])  # of an attempt that was killed
     names = sorted({item.name for item in running} | set(before))
     state.write(config, STATE, {"names": names})
@@ -30,10 +35,18 @@ def stopped(config: Config, *, keep: str) -> Generator[list[str]]:
             docker.docker("stop", "--time", "30", *[item.name for item in running], timeout=300)
         yield names
     finally:
-        if names:
-            docker.docker("start", *names, timeout=300)
+        start(names)
         state.write(config, STATE, {"names": []})
         await_health(config, names)
+
+
+def start(names: list[str]) -> None:
+    """Start containers, some at a time: one `docker start` with all their names starts one after the other."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun = [pool.submit(docker.docker, "start", name, timeout=300) for name in names]
+    problems = [str(future.exception()) for future in begun if future.exception()]
+    if problems:
+        raise Failure("; ".join(problems))
 
 
 def await_health(config: Config, names: list[str]) -> None:

@@ -62,7 +62,7 @@ def swap_in(config: Config, server: Server, incoming: list[tuple[str, str]], rea
     place = server.maintenance if server.maintenance not in [live for live, _ in incoming] else "template1"
     existing = {row["name"] for row in server.rows(place, "select datname as name from pg_database")}
     emit("step", step="stop", database=None)
-    with stopped(config, keep=config.pg_service):
+    with stopped(config):
         emit("step", step="swap", database=None)
         try:
             server.sql(place, SWAP.format(pairs=pairs, kept=KEPT), timeout=120)
