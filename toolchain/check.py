@@ -55,7 +55,7 @@ def checks() -> list[Check]:
         Check(
             "shellcheck",
             f"{len(scripts)} shell scripts",
-            ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts],
+            ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", "--source-path=scripts/host", *scripts],
         ),
         Check("shfmt", "shell layout", [*SHFMT, "--diff", *scripts]),
     ]

@@ -30,8 +30,11 @@ def test_bug_13_dumps_are_not_compressed_twice() -> None:
 
 def test_bug_14_jobs_run_at_low_priority() -> None:
     begin = COMMON[COMMON.index("\nbegin()") : COMMON.index("\nstep()")]
-    assert "renice -n 10" in begin
-    assert "ionice -c 2 -n 7" in begin
+    assert "  step_back\n" in begin
+    priority = (HOST / "lib/priority.sh").read_text()
+    assert "renice -n 10" in priority
+    assert "ionice -c 2 -n 7" in priority
+    assert "own_group" in priority, "between control groups a nice value counts for nothing"
 
 
 @pytest.mark.parametrize("name", [name for name in SHELL if name != "prepare"])  # that installs programs for all

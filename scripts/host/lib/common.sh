@@ -1,17 +1,16 @@
 # shellcheck shell=bash
 # Shared by all host commands: strict mode, environment file, lock, log, steps, and the one place where a job ends.
 #
-# A job is a list of steps. `step NAME COMMAND...` runs one; the first that fails ends the job, and `finish` then writes the last
-# log line (`result=failed step=NAME`), the state file and the failure ping. So a job cannot end without saying how.
+# A job is a list of steps. The first that fails ends it; `finish` writes the last log line, the state file and the ping of every end.
 set -Eeuo pipefail
 shopt -s inherit_errexit
+source "$HERE/lib/priority.sh"
 umask 077
 export PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 export LC_ALL=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1
 
 readonly EXIT_LOCKED=75 EXIT_CONFIG=78
-ENV_FILE=${TTS_ENV_FILE:-/etc/tts/backup.env}
-STEP=start JOB='' CHILD='' STARTING=''
+ENV_FILE=${TTS_ENV_FILE:-/etc/tts/backup.env} STEP=start JOB='' CHILD='' STARTING=''
 
 # Print the comment block at the top of the script that was called.
 usage() {
@@ -61,7 +60,7 @@ begin() {
   trap 'finish $?' EXIT
   trap 'exit 143' TERM
   trap 'exit 130' INT HUP
-  { renice -n 10 -p $$ && ionice -c 2 -n 7 -p $$; } >/dev/null 2>&1 || true
+  step_back
   exec 9>>"$TTS_STATE_DIR/lock"
   flock --wait "$2" 9 || die "$EXIT_LOCKED" "another job holds the lock: $(head -c 200 "$TTS_STATE_DIR/lock.holder" 2>/dev/null || true)"
   printf 'job=%s pid=%s since=%s\n' "$JOB" $$ "$(date -u +%FT%TZ)" >"$TTS_STATE_DIR/lock.holder"

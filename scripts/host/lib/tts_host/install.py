@@ -190,6 +190,8 @@ def make_repositories(config: Config, recovery: Path | None) -> None:
     if recovery:
         for repository in (local, *offsite):
             add_key(repository, recovery)
+    for repository in (local, *offsite):
+        repository.learn_key()
 
 
 def exists(repository: Repository) -> bool:
@@ -205,12 +207,7 @@ def make(repository: Repository, model: Repository | None) -> None:
     args: list[str] = []
     if model:
         args = ["--copy-chunker-params"]
-        env = {
-            key.replace("RESTIC_", "RESTIC_FROM_"): value
-            for key, value in model.environment().items()
-            if key in ("RESTIC_REPOSITORY", "RESTIC_PASSWORD_FILE")
-        }
-        env |= read_env_file(model.credentials)
+        env = model.as_source() | read_env_file(model.credentials)
     repository.run("init", *args, env=env)
     log("info", made_repository=repository.name)
 

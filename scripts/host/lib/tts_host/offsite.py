@@ -73,7 +73,7 @@ def missing(there: list[Snapshot], wanted: list[Snapshot]) -> list[Snapshot]:
 def copy(source: Repository, target: Repository, snapshots: list[Snapshot], timeout_s: int) -> None:
     """`restic copy` of exactly these snapshots, oldest first."""
     limit = ["--limit-upload", str(target.limit_upload_kib)] if target.limit_upload_kib else []
-    env = {"RESTIC_FROM_REPOSITORY": source.location, "RESTIC_FROM_PASSWORD_FILE": str(source.password_file)}
+    env = source.as_source()
     command = ["copy", *limit, *[item.id for item in snapshots]]
     done = target.try_run(*command, timeout=timeout_s, env=env)
     if done.code == LOCKED:

@@ -16,7 +16,8 @@ from tts_host import bucket, docker
 from tts_host.config import Config, load
 from tts_host.log import ConfigError, Failure, log, now, record, step, warn
 from tts_host.postgres import connect
-from tts_host.restic import CLOCK_SLACK, KINDS, check_password_file, folder_size, installed_version, local_repository
+from tts_host.restic import CLOCK_SLACK, KINDS, check_password_file, installed_version, local_repository
+from tts_host.sizes import below, remembered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +40,23 @@ def main(args: list[str]) -> None:
     check_commands(config)
     check_password_file(config.password_file)
     check_writable(config.state_dir, config.local_repository)
-    there = local_repository(config).snapshots(config.host)
-    check_clock(config, [item.time for item in there])
-    record(history=[item.bytes for item in there if item.kind == kind][-7:])
+    times, sizes = known(config, kind)
+    check_clock(config, times)
+    record(history=sizes)
     check_space(config, need(config, kind))
+
+
+def known(config: Config, kind: str) -> tuple[list[datetime], list[int]]:
+    """When snapshots were made, and the sizes of the last seven of this kind.
+
+    The repository says it, which proves that it can be opened: a second of key derivation. Media are stored by the
+    next step, which proves that too: for them what this host remembers is enough.
+    """
+    last = remembered(config, kind) if kind == "media" else []
+    if last:
+        return [time for time, _ in last], [size for _, size in last]
+    there = local_repository(config).snapshots(config.host)
+    return [item.time for item in there], [item.bytes for item in there if item.kind == kind][-7:]
 
 
 def check_commands(config: Config) -> None:
@@ -109,19 +123,24 @@ def need(config: Config, kind: str) -> dict[Path, int]:
         return {config.staging: size, config.local_repository: size}
     if kind == "media":
         return need_of_media(config)
-    return {config.local_repository: sum(folder_size(path) for path in config.config_paths)}
+    return {config.local_repository: sum(below(path).disk for path in config.config_paths)}
 
 
 def need_of_media(config: Config) -> dict[Path, int]:
     """Once in the repository and, when media are in a bucket, once in the mirror."""
     source = bucket.of(config)
     if source is None:
-        size = folder_size(docker.volume_folder(config.project, config.media_volume))
-        return {config.local_repository: max(0, size - folder_size(config.local_repository))}
+        folder = docker.volume_folder(config.project, config.media_volume)
+        size = below(folder)
+        record(source={"folder": str(folder), "files": size.files, "bytes": size.bytes})
+        return {config.local_repository: max(0, size.disk - below(config.local_repository).disk)}
     source.check()
     size = source.size()
-    stored, mirrored = folder_size(config.local_repository), folder_size(config.media_mirror)
-    return {config.local_repository: max(0, size - stored), config.media_mirror: max(0, size - mirrored)}
+    mirrored = below(config.media_mirror).disk
+    return {
+        config.local_repository: max(0, size - below(config.local_repository).disk),
+        config.media_mirror: max(0, size - mirrored),
+    }
 
 
 def check_space(config: Config, needs: dict[Path, int]) -> None:
@@ -133,7 +152,7 @@ def check_space(config: Config, needs: dict[Path, int]) -> None:
         by_device[device] = (there, by_device.get(device, (there, 0))[1] + size)
     for folder, size in by_device.values():
         check_device(folder, size + MARGIN, config.min_free_percent)
-    size = folder_size(config.local_repository)
+    size = below(config.local_repository).disk
     record(repository_bytes=size)
     if size > config.max_repository_gb << 30:
         warn(

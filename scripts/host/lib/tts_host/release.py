@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import fcntl
 import hashlib
 import shutil
@@ -45,7 +46,7 @@ def publish(source: Path, root: Path, *, backs_up: bool = True) -> list[str]:
     name = fingerprint(source)
     changed: list[str] = []
     if not (home / "releases" / name).is_dir():
-        copy(source, home / "releases" / name)
+        copy(source, root, home / "releases" / name)
         changed.append(f"/{HOME}/releases/{name}")
     changed += [f"/{path}" for path, target in links(name).items() if point(root / path, target)]
     for stale in (root / "usr/local/bin").glob("tts-*"):
@@ -91,8 +92,8 @@ def fingerprint(source: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def copy(source: Path, target: Path) -> None:
-    """All files, with modes of their own: those that came over the network have none."""
+def copy(source: Path, root: Path, target: Path) -> None:
+    """All files, with modes of their own: those that came over the network have none. And their byte code."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for folder in (target.parent, target.parent.parent):
         folder.chmod(0o755)
@@ -103,6 +104,9 @@ def copy(source: Path, target: Path) -> None:
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copied)
             copied.chmod(0o755 if path.read_bytes()[:2] == b"#!" else 0o644)
+        # Nothing writes byte code later, and a job has several steps that would each compile all that they import.
+        home = f"/{target.relative_to(root)}"
+        compileall.compile_dir(temporary / "lib", quiet=2, stripdir=temporary, prependdir=home)
         for folder in (temporary, *(path for path in temporary.rglob("*") if path.is_dir())):
             folder.chmod(0o755)
         temporary.rename(target)

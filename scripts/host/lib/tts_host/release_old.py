@@ -12,7 +12,7 @@ from tts_host import docker, move_journal, placement
 from tts_host.config import Config, load
 from tts_host.log import Failure, log, step
 from tts_host.placement import OUTSIDE
-from tts_host.store import size_of
+from tts_host.sizes import below
 
 
 def main(args: list[str]) -> None:
@@ -45,9 +45,10 @@ def held(config: Config) -> list[dict[str, Any]]:
         return found
     for name in placement.record(config).get("old") or []:
         for volume in docker.volumes_named(config.project, name):
-            files, size = size_of(Path(volume["Mountpoint"]))
-            if files:
-                found.append({"name": volume["Name"], "folder": volume["Mountpoint"], "files": files, "bytes": size})
+            size = below(Path(volume["Mountpoint"]))
+            if size.files:
+                place = {"name": volume["Name"], "folder": volume["Mountpoint"]}
+                found.append({**place, "files": size.files, "bytes": size.bytes})
     return found
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts_host.config import LOCAL
 from tts_host.log import ConfigError, Failure, now
 from tts_host.process import Done, run, start
+from tts_host.state import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tts_host.config import Config, Offsite
 
@@ -24,6 +24,7 @@ VERSION = (0, 18, 1)
 KINDS = ("databases", "media", "config")
 HANDED = "handed"  # the name of another stack's repository, as long as this host takes over its data
 CLOCK_SLACK = timedelta(minutes=5)
+HINTS = "key-hints.json"
 QUICK = 600  # seconds for what only reads metadata
 MEANING = {
     10: "there is no repository at this address. A job never creates one: check it, or run the installer (pulumi up)",
@@ -79,7 +80,31 @@ class Repository:
             "RESTIC_CACHE_DIR": str(self.cache_dir),
             "RESTIC_PROGRESS_FPS": "0.2",
         }
+        if hint := self._hints().get(self.location):
+            env["RESTIC_KEY_HINT"] = hint
         return {**env, **read_env_file(self.credentials)}
+
+    def as_source(self) -> dict[str, str]:
+        """The same for a repository that another one is filled from, without its credentials."""
+        keys = ("RESTIC_REPOSITORY", "RESTIC_PASSWORD_FILE", "RESTIC_KEY_HINT")
+        found = self.environment().items()
+        return {key.replace("RESTIC_", "RESTIC_FROM_"): value for key, value in found if key in keys}
+
+    def learn_key(self) -> None:
+        """Remember which of the repository's keys is this host's. restic tries one after the other, and each trial
+        takes a second of key derivation. A hint that is wrong by now costs that second, no more.
+        """
+        keys = json.loads(self.run("key", "list", "--json", "--no-lock"))
+        mine = next(key["id"] for key in keys if key["current"])
+        hints = self._hints()
+        if hints.get(self.location) != mine:
+            replace(self.cache_dir / HINTS, json.dumps({**hints, self.location: mine}, indent=1) + "\n", 0o600)
+
+    def _hints(self) -> dict[str, str]:
+        try:
+            return json.loads((self.cache_dir / HINTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
 
     def try_run(
         self, *args: str, timeout: float | None = QUICK, env: dict[str, str] | None = None, cwd: str | None = None
@@ -254,15 +279,3 @@ def _snapshot(item: dict[str, Any]) -> Snapshot:
         files=int(summary.get("total_files_processed", 0)),
         bytes=int(summary.get("total_bytes_processed", 0)),
     )
-
-
-def folder_size(path: Path) -> int:
-    """Bytes that a folder takes on disk."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += Path(folder, name).lstat().st_blocks * 512
-            except OSError:
-                continue
-    return total

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tts_host import state
 from tts_host.config import load
 from tts_host.log import Failure, facts, log, now, stamp, step
-from tts_host.restic import folder_size, local_repository, parse_time
+from tts_host.restic import local_repository, parse_time
+from tts_host.sizes import below
 
 if TYPE_CHECKING:
     from tts_host.config import Config
@@ -36,7 +37,7 @@ def main(args: list[str]) -> None:
     if removed or prune_is_due(config, kind):
         repository.run("prune", timeout=None)
         state.write(config, "prune", {"at": stamp()})
-    log("info", kept=len(after), removed=len(removed), repository_bytes=folder_size(config.local_repository))
+    log("info", kept=len(after), removed=len(removed), repository_bytes=below(config.local_repository).disk)
 
 
 def prune_is_due(config: Config, kind: str) -> bool:

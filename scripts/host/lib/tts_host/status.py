@@ -11,7 +11,8 @@ from typing import Any
 from tts_host import docker, drill, gauge, hold, move_journal, placement, sample, state
 from tts_host.config import Config, load
 from tts_host.log import Failure, now, stamp, step
-from tts_host.restic import Snapshot, folder_size, local_repository
+from tts_host.restic import Snapshot, local_repository
+from tts_host.sizes import below
 from tts_host.verify import kinds_of
 
 # When /etc/cron.d/tts starts what: hour, minute and, for weekly, the weekday (Monday is 0).
@@ -36,7 +37,7 @@ def status(config: Config) -> dict[str, Any]:
             "free_percent": gauge.disk_free_percent(config.state_dir),
             "free_bytes": disk.f_bavail * disk.f_frsize,
         },
-        "repository_bytes": folder_size(config.local_repository) if backs_up else None,
+        "repository_bytes": below(config.local_repository).disk if backs_up else None,
         "load": [round(value, 2) for value in os.getloadavg()],
         "memory_used_percent": gauge.memory_used_percent(),
         "week": sample.week(sample.read(config)),

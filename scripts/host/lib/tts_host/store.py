@@ -12,6 +12,7 @@ from tts_host import broker, bucket, docker
 from tts_host.config import Config, load
 from tts_host.log import Failure, facts, log, record, step, warn
 from tts_host.restic import Repository, local_repository
+from tts_host.sizes import below, remember
 
 if TYPE_CHECKING:
     from tts_host.process import Done
@@ -24,15 +25,21 @@ def main(args: list[str]) -> None:
     kind = args[0]
     sources = sources_of(config, kind)
     repository = local_repository(config)
-    check_size(kind, facts().get("history", []), sum(size_of(path)[1] for path in sources))
+    there = facts().get("source") or total(sources)
+    check_size(kind, facts().get("history", []), there["bytes"])
     made = back_up(repository, config, kind, sources)
     identifier = made["snapshot_id"]
     try:
-        files = check_listing(repository, identifier, kind, sources)
+        files = (
+            check_media(config, made, there["files"])
+            if kind == "media"
+            else check_listing(repository, identifier, kind, sources)
+        )
     except Failure:
         discard(repository, identifier)
         raise
     size = made["total_bytes_processed"]
+    remember(config, kind, size)
     record(snapshot=identifier, files=files, bytes=size)
     log("info", snapshot=identifier[:8], files=files, bytes=size, added_bytes=made.get("data_added"))
 
@@ -57,24 +64,16 @@ def media_of(config: Config) -> Path:
         raise Failure("TTS_MEDIA_VOLUME and TTS_MEDIA_BUCKET are empty: there is no media to back up")
     source = bucket.of(config)
     if source is None:
-        return docker.volume_folder(config.project, config.media_volume)
+        seen = facts().get("source")
+        return Path(seen["folder"]) if seen else docker.volume_folder(config.project, config.media_volume)
     source.mirror(config.media_mirror)
     return config.media_mirror
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """Files and bytes below a path, as the source has them now."""
-    if path.is_file():
-        return 1, path.stat().st_size
-    files = size = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            try:
-                size += Path(folder, name).lstat().st_size
-                files += 1
-            except OSError:
-                continue
-    return files, size
+def total(sources: list[Path]) -> dict[str, int]:
+    """Files and bytes below the sources, as they have them now."""
+    sizes = [below(path) for path in sources]
+    return {"files": sum(size.files for size in sizes), "bytes": sum(size.bytes for size in sizes)}
 
 
 def check_size(kind: str, history: list[int], size: int) -> None:
@@ -147,6 +146,18 @@ def discard(repository: Repository, identifier: str) -> None:
         log("warning", warning=f"snapshot {identifier[:8]} does not count and was forgotten")
 
 
+def check_media(config: Config, made: dict[str, Any], there: int) -> int:
+    """The snapshot is in the repository and holds files where there are any. To list tens of thousands of them takes
+    longer than to store them: `verify` does, once a day. Returns the count.
+    """
+    identifier, files = made["snapshot_id"], made["total_files_processed"]
+    if not (config.local_repository / "snapshots" / identifier).is_file():
+        raise Failure(f"restic says that it made snapshot {identifier[:8]}, and the repository has none of that name")
+    if there and not files:
+        raise Failure(f"snapshot {identifier[:8]} has nothing of {there} files")
+    return files
+
+
 def check_listing(repository: Repository, identifier: str, kind: str, sources: list[Path]) -> int:
     """The snapshot must list what its source has: for databases exactly the manifest's files in their sizes. Returns
     the count.
@@ -162,7 +173,7 @@ def check_listing(repository: Repository, identifier: str, kind: str, sources: l
         if wrong:
             raise Failure(f"snapshot {identifier[:8]} does not hold what its manifest says: {'; '.join(wrong)}")
     for source in sources:
-        empty = source.is_dir() and not any(size for size in size_of(source))
+        empty = source.is_dir() and not below(source).files
         if not empty and not any(path == str(source) or path.startswith(f"{source}/") for path in listed):
             raise Failure(f"snapshot {identifier[:8]} has nothing of {source}")
     return len(listed)

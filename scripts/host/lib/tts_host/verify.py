@@ -14,7 +14,8 @@ from tts_host.choose import read_manifest
 from tts_host.config import Config, load
 from tts_host.log import Failure, log, now, record, redact, stamp, step
 from tts_host.process import end, pipe
-from tts_host.restic import Repository, Snapshot, folder_size, local_repository, newest, offsite_repository
+from tts_host.restic import Repository, Snapshot, local_repository, newest, offsite_repository
+from tts_host.sizes import below
 from tts_host.store import SUSPICIOUS
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def check_data(repository: Repository, config: Config) -> None:
     """`restic check` of everything and a read of one part of the data; each part's turn comes once in thirty days."""
     part = now().toordinal() % ROTATION + 1
     repository.unlock()
+    repository.learn_key()
     repository.run("check", f"--read-data-subset={part}/{ROTATION}", timeout=config.offsite_timeout_s)
 
 
@@ -148,7 +150,7 @@ def check_disk(config: Config, findings: list[str]) -> None:
         findings.append(
             f"only {free} % of the disk at {config.state_dir} is free, the threshold is {config.min_free_percent} %"
         )
-    size = folder_size(config.local_repository)
+    size = below(config.local_repository).disk
     if size > config.max_repository_gb << 30:
         findings.append(
             f"{config.local_repository} takes {size >> 30} GB, the threshold is {config.max_repository_gb} GB"
