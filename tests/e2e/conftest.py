@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TICKETS = 500
 STACK = "local"
-LAST = ("test_disaster", "test_ladder", "test_upper_rungs", "test_destroy")
+LAST = ("test_disaster", "test_ladder", "test_upper_rungs", "test_promote", "test_destroy")
 """Chapters that come after all others: a host is lost and rebuilt; rows are added and the host changes; the end."""
 
 

@@ -15,9 +15,10 @@ import yaml
 
 from localcloud.servers import PORT, SOCKET
 from tests.e2e.platform import REPOSITORY, Platform
+from tests.e2e.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Fleet(Platform):
@@ -33,6 +34,16 @@ class Fleet(Platform):
     def clusters(self) -> list[dict[str, Any]]:
         """The managed databases of the account."""
         return self.api("GET", "/v2/databases")["databases"]
+
+    def owns_record(self) -> bool:
+        """Whether the state has the record of the domain."""
+        resources = json.loads(self.exported())["deployment"]["resources"]
+        return any(each["type"] == "digitalocean:index/dnsRecord:DnsRecord" for each in resources)
+
+    def steps(self, work: str) -> list[str]:
+        """Which steps of the operator's long work have begun."""
+        file = self.local / f"journal/{work}.json"
+        return [step["name"] for step in json.loads(file.read_bytes())["steps"]] if file.exists() else []
 
     def containers(self, host: str) -> list[str]:
         return self.host(host, "docker ps --format '{{.Names}}'").split()
@@ -50,7 +61,7 @@ class Fleet(Platform):
 
     def serves(self, host: str) -> bool:
         """Whether the readers' requests reached a host in the last seconds."""
-        return '"GET /' in self.host(host, "docker logs --since 10s tts-nginx 2>&1")
+        return '"GET / HTTP' in self.host(host, "docker logs --since 10s tts-nginx 2>&1")
 
     def primary(self) -> str:
         """The container of the database node that takes writes; empty while there is none."""
@@ -72,6 +83,19 @@ class Fleet(Platform):
         assert name, "no node takes writes"
         _docker("kill", name)
         return name
+
+    def kill_tts_when(self, moment: Callable[[], bool], *words: str) -> None:
+        """Run `tts`, and send it SIGKILL as soon as `moment` holds."""
+        command = [str(self.local / "bin/tts"), *words]
+        nowhere = subprocess.DEVNULL
+        with subprocess.Popen(
+            command, env=self.environment, cwd=REPOSITORY, stdin=nowhere, stdout=nowhere, stderr=nowhere
+        ) as running:
+            try:
+                wait_for(lambda: running.poll() is not None or moment(), "the moment of the kill", seconds=600)
+                assert running.poll() is None, "it ended before"
+            finally:
+                running.kill()
 
     @contextmanager
     def another_release(self) -> Iterator[None]:

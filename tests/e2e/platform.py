@@ -135,6 +135,10 @@ class Platform(Contents):
 
         wait_for(lambda: not sick(), "every service to be healthy", seconds=180)
 
+    def broker_users(self) -> list[str]:
+        listed = self.host("web-1", "docker exec tts-rabbitmq rabbitmqctl --quiet --no-table-headers list_users")
+        return [line.split()[0] for line in listed.splitlines()]
+
     def get(self, path: str) -> str:
         url = self.outputs()["url"].rstrip("/") + path
         with urllib.request.urlopen(url, timeout=10) as answer:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.attempts import previewed
 from tests.e2e.fleet import Fleet
 from tests.e2e.traffic import reading, writing
 from tests.e2e.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.e2e.contents import Fingerprint
     from tests.e2e.platform import Platform
@@ -24,6 +26,14 @@ UP = ("up", "--yes", "--skip-preview")
 ZONE = "tickets.example"
 # What the balancer promises: a look every 5 s, out after 3 bad ones, each of which may take 5 s to be given up.
 OUT_WITHIN = 3 * (5 + 5)
+
+
+def inputs(kind: str, **changed: str) -> str:
+    """A change of the program that gives every resource of a kind other inputs."""
+    return (
+        f"import pulumi_digitalocean as cloud; made = cloud.{kind}; "
+        f"cloud.{kind} = lambda name, **given: made(name, **{{**given, **{changed!r}}})"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +90,17 @@ def test_the_state_leaves_the_host_while_tickets_come_in(
     assert {each["kind"]: each["verified"] for each in fleet.tts_json("status")["backups"]} == dict.fromkeys(
         ("databases", "media", "config"), True
     )
+
+
+@pytest.mark.parametrize(
+    ("mutation", "name"),
+    [(inputs("DatabaseCluster", name="another"), "db"), (inputs("SpacesBucket", name="another-bucket"), "media")],
+    ids=["database cluster", "bucket of the media"],
+)
+def test_another_name_for_what_holds_the_state_is_refused(
+    mutation: str, name: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    assert previewed(fleet, tmp_path, mutation).refused(name)
 
 
 def test_writes_go_on_after_the_primary_of_the_database_died(fleet: Fleet, holds: Callable[[Writer], None]) -> None:

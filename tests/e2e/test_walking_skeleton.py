@@ -6,6 +6,7 @@ chapter of the same story, as an operator would live it.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,17 @@ def test_lost_media_come_back_from_the_second_off_site_copy_hash_for_hash(
     assert platform.attachments() == {}
     platform.tts("restore", "media", "--from", "spaces", "--yes")
     assert platform.attachments() == seeded.attachments
+
+
+def test_the_definitions_of_the_broker_come_back_from_off_site_and_the_broker_takes_them(platform: Platform) -> None:
+    kept, folder = "/var/lib/tts/staging/broker/definitions.json", "/var/tmp/definitions"
+    platform.tts("restore", "config", kept, "--from", "aws", "--target", folder, "--yes")
+    definitions = json.loads(platform.host("web-1", f"cat {folder}{kept}"))
+    assert definitions["vhosts"]
+    assert [user["name"] for user in definitions["users"]] == platform.broker_users()
+    platform.host(
+        "web-1", f"docker exec -i tts-rabbitmq rabbitmqctl import_definitions < {folder}{kept} && rm -r {folder}"
+    )
 
 
 def test_every_database_comes_back_after_the_server_lost_its_disk(platform: Platform, seeded: Fingerprint) -> None:
