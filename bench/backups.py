@@ -45,7 +45,7 @@ def measure(fleet: Fleet, sizes: Sizes) -> tuple[list[Figure], dict[str, tuple[f
         backed_up, seconds = shown(databases.backups(host, sizes.rounds))
         restored, restores = shown(databases.restore(host, fewer))
         files, runs = shown(media.backups(host, sizes.media_files, sizes.media_bytes, fewer))
-        costs = burden.figures(host, fleet.site(), sizes.rounds)
+        costs = burden.figures(host, sizes.rounds)
     finally:
         host.content("remove")
         host.remove()

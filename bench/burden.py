@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from bench import databases, media
-from bench.load import steady
 from bench.report import Figure
 from bench.turns import percentile
 
 if TYPE_CHECKING:
     from bench.host import Host
-    from bench.site import Site
 
 MIB = 1 << 20
 RATE = 10  # requests a second
-QUIET = 30  # seconds between two backups
+QUIET = 15  # seconds between two backups
 JOBS = (databases.WITH_COPIES, media.WITH_COPIES)
 # What starts the job and what the terminal sees; they do no work.
 PRIORITY = "best-effort: prio 7"
 
 
-def figures(host: Host, site: Site, rounds: int) -> list[Figure]:
-    return [*footprint(host), latency(host, site, rounds)]
+def figures(host: Host, rounds: int) -> list[Figure]:
+    return [*footprint(host), latency(host, rounds)]
 
 
 def footprint(host: Host) -> list[Figure]:
@@ -48,24 +45,14 @@ def stepped_back(shown: str) -> bool:
     return int(nice) >= 10 and (of_disk == PRIORITY or of_disk.startswith("idle"))
 
 
-def latency(host: Host, site: Site, rounds: int) -> Figure:
+def latency(host: Host, rounds: int) -> Figure:
     """The 95th percentile of the application's answers during backups and between them, under the same light load."""
-    quiet: list[float] = []
-    busy: list[float] = []
-    with steady(site, RATE) as load:
-        for _ in range(rounds):
-            time.sleep(QUIET)  # the measurement itself
-            middle = time.monotonic()
-            host.seconds(databases.NIGHTLY)
-            end = time.monotonic()
-            quiet += [answer.seconds for answer in load.between(middle - QUIET, middle)]
-            busy += [answer.seconds for answer in load.between(middle, end)]
-    failed = sum(not answer.good for answer in load.answers)
-    if failed:
-        raise SystemExit(f"{failed} of {len(load.answers)} requests failed during backups")
-    usual, during = percentile(quiet, 0.95), percentile(busy, 0.95)
+    seen = host.loaded(RATE, QUIET, 2 * rounds, databases.NIGHTLY)
+    if seen["failed"]:
+        raise SystemExit(f"{seen['failed']} requests failed during backups")
+    usual, during = percentile(seen["quiet"], 0.95), percentile(seen["busy"], 0.95)
     return Figure(
         "application's p95 latency during a backup ÷ without one", during / usual, "x", 1.5,
-        f"s-2vcpu-2gb, {RATE} requests a second, a fifth of them writes:"
+        f"s-2vcpu-2gb, {RATE} requests a second, a fifth of them writes, {2 * rounds} backups:"
         f" {1000 * during:.0f} ms and {1000 * usual:.0f} ms",
     )  # fmt: skip

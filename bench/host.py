@@ -55,6 +55,11 @@ class Host:
         """Peak of the memory and the priorities of a command's processes."""
         return self._measured("--watch ", command)
 
+    def loaded(self, rate: float, quiet: float, rounds: int, command: str) -> dict[str, Any]:
+        """Seconds of the application's answers, `quiet` and `busy` with a command: see onhost/load.py."""
+        words = f"{rate} {quiet} {rounds} {shlex.quote(command)}"
+        return json.loads(self.run(f"{PYTHON} {PLACE}/load.py {words}").splitlines()[-1])
+
     def _measured(self, option: str, command: str) -> dict[str, Any]:
         shown = self.run(f"{PYTHON} {PLACE}/measure.py {option}{shlex.quote(command)}")
         return json.loads(shown.splitlines()[-1])
