@@ -162,8 +162,14 @@ def _do(shell: Shell, argv: list[str], *, minutes: float) -> None:
     if done.code == _NO_SUCH_COMMAND:
         raise RefusedError(f"the host has no {argv[0]} yet: first `pulumi up` on the rung that it stands on")
     if done.code:
-        last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
-        raise RefusedError(f"`{' '.join(argv)}` ended with {done.code}: {last[0] if last else 'it gave no reason'}")
+        raise RefusedError(f"`{' '.join(argv)}` ended with {done.code}: {_reason(done.stderr)}")
+
+
+def _reason(words: str) -> str:
+    """The last error, and not the last word: of three backups the first may have failed and the others not."""
+    lines = [line for line in words.splitlines() if line.strip()]
+    errors = [line for line in lines if " level=error " in line]
+    return next(reversed(errors or lines), "it gave no reason")
 
 
 def _started_again(shell: Shell) -> str:

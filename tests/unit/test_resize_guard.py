@@ -54,7 +54,8 @@ class World:
             error = failures.pop(0) if isinstance(failures, list) else failures
             if isinstance(error, OpsError):
                 raise error
-            return Completed(error, "", f"noise\n{command} says why\n")
+            said = f"noise\n2026 level=error job=x {command} says why\n2026 level=info job=y result=ok\n"
+            return Completed(error, "", said)
         if command in (END, STOP):
             self.running = command == END
         if command == "tts-host-status":
@@ -155,7 +156,8 @@ def test_each_failure_is_a_refusal_that_leaves_the_application_running(
 
 
 def test_a_refusal_repeats_the_hosts_own_reason() -> None:
-    refused(World(trouble={STOP: 75}), f"`{STOP}` ended with 75: {STOP} says why. The application is running.")
+    reason = f"2026 level=error job=x {STOP} says why"
+    refused(World(trouble={STOP: 75}), f"`{STOP}` ended with 75: {reason}. The application is running.")
 
 
 def test_an_application_that_does_not_come_back_is_not_called_running() -> None:
