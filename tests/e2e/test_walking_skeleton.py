@@ -71,6 +71,18 @@ def test_a_dropped_database_comes_back_from_the_off_site_copy_row_for_row(
     assert platform.fingerprint() == seeded
 
 
+def test_a_job_takes_what_the_application_leaves(platform: Platform) -> None:
+    watched = """
+        tts-backup config --no-offsite >/dev/null 2>&1 & job=$!
+        root=/sys/fs/cgroup
+        group() { sed -n -e "s|^0::|$root|p" -e "s|^[0-9]*:cpu[^:]*:|$root/cpu|p" "/proc/$job/cgroup"; }
+        idle() { group | while read -r folder; do cat "$folder/cpu.idle" 2>/dev/null; done | grep -q 1; }
+        until group | grep -q "tts-backup-config-$job[.]scope" && idle; do kill -0 $job || exit 1; done
+        wait $job && nproc
+    """
+    assert int(platform.host("web-1", watched)) > 0
+
+
 def test_lost_media_come_back_from_the_second_off_site_copy_hash_for_hash(
     platform: Platform, seeded: Fingerprint
 ) -> None:
