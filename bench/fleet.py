@@ -82,7 +82,7 @@ class Fleet:
         host = self.outputs()["url"].split("//")[1].strip("/")
         named = not host.replace(".", "").isdigit()
         gateway = json.loads((cloud / "cloud.json").read_text())["gateway"]
-        return Site(host, gateway if named else "", str(cloud / "ca.crt"))
+        return Site(host, gateway if named else "", str(cloud / "web-ca.crt"))
 
     # --- the provider ----------------------------------------------------------------------------
 
