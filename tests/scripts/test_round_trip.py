@@ -130,6 +130,20 @@ def test_fault_42_a_restore_swaps_under_connected_clients_keeps_the_old_database
     assert backed_up.server.databases() == {"auth_db", "ticket_db"}
 
 
+def test_a_store_that_goes_away_while_a_dump_is_read_is_the_reason_that_is_told(backed_up):
+    wanted = backed_up.server.counts("ticket_db")
+    backed_up.fake(
+        "restic",
+        '[[ $1 == dump && $* == *ticket_db* ]] && { "$REAL" "$@" 2>/dev/null | head -c 3000; '
+        'echo "the store went away" >&2; exit 1; }; exec "$REAL" "$@"',
+    )
+    done = backed_up.run("restore", "databases", "--yes")
+    assert done.returncode == 1
+    assert "ticket_db cannot be read from repository local: the store went away" in done.stderr
+    assert backed_up.server.counts("ticket_db") == wanted
+    assert backed_up.server.databases() == {"auth_db", "ticket_db"}
+
+
 def test_fault_45_a_restore_into_a_server_without_roles_makes_owners_grants_and_settings_equal(backed_up):
     grant = "a.grantee::regrole || ' ' || a.privilege_type"
     acl = f"(select array_agg({grant} order by {grant}) from aclexplode(datacl) a)"

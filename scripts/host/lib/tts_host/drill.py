@@ -95,7 +95,7 @@ def rehearse_databases(
         snapshot = find(config, source, "databases", report)
         folder, manifest = read_manifest(source, snapshot)
     entries = manifest["databases"]
-    check_space(config, {config.state_dir: sum(entry["database_bytes"] + entry["bytes"] for entry in entries)})
+    check_space(config, {config.state_dir: sum(entry["database_bytes"] for entry in entries)})
     with drill_server.throwaway(config, manifest, options.server, report) as server:
         check_version(server, manifest)
         add_missing_roles(server, Dumps(source, snapshot, folder), manifest["globals"])
