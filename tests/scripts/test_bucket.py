@@ -43,6 +43,15 @@ def store(bare_host, s3_endpoint) -> Iterator[Any]:
     client.delete_bucket(Bucket=NAME)
 
 
+def lose_on_the_way(host, uploaded: str) -> None:
+    """An upload from a folder of that name loses a file, as no store would say."""
+    host.fake(
+        "rclone",
+        f'if [[ $1 == sync && $* == *{uploaded}* ]]; then "$REAL" "$@"; '
+        f'"$REAL" deletefile "bucket:{NAME}/uploads/file 1.bin"; exit 0; fi; exec "$REAL" "$@"',
+    )
+
+
 def contents(client) -> dict[str, bytes]:
     listed = client.list_objects_v2(Bucket=NAME).get("Contents", [])
     return {item["Key"]: client.get_object(Bucket=NAME, Key=item["Key"])["Body"].read() for item in listed}
@@ -82,12 +91,7 @@ def test_a_restore_that_fails_half_way_gives_the_bucket_back_what_it_held(bare_h
     assert bare_host.run("backup", "media").returncode == 0
     store.put_object(Bucket=NAME, Key="uploads/later.bin", Body=b"later")
     before = contents(store)
-    # The first upload of what is restored loses a file on the way, as no store would say.
-    bare_host.fake(
-        "rclone",
-        f'if [[ $1 == sync && $* == *media.restore* ]]; then "$REAL" "$@"; '
-        f'"$REAL" deletefile "bucket:{NAME}/uploads/file 1.bin"; exit 0; fi; exec "$REAL" "$@"',
-    )
+    lose_on_the_way(bare_host, "media.restore")
     done = bare_host.run("restore", "media", "--yes")
     assert done.returncode == 1
     assert "uploads/file 1.bin is missing" in done.stderr
@@ -128,11 +132,7 @@ def test_single_paths_that_fail_half_way_are_given_back(bare_host, store):
     assert bare_host.run("backup", "media").returncode == 0
     store.put_object(Bucket=NAME, Key="uploads/file 1.bin", Body=b"changed since")
     before = contents(store)
-    bare_host.fake(
-        "rclone",
-        f'if [[ $1 == sync && $* == */new/* ]]; then "$REAL" "$@"; '
-        f'"$REAL" deletefile "bucket:{NAME}/uploads/file 1.bin"; exit 0; fi; exec "$REAL" "$@"',
-    )
+    lose_on_the_way(bare_host, "/new/")
     done = bare_host.run("restore", "media", "uploads", "--yes")
     assert done.returncode == 1
     assert "uploads/file 1.bin is missing" in done.stderr

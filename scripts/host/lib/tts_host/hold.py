@@ -36,7 +36,7 @@ def release(config: Config) -> None:
     """The schedule last: it comes back only to an application that is well."""
     names = state.read(config, STATE).get("names", [])
     if names:
-        docker.docker("start", *names, timeout=300)
+        services.start(names)
         services.await_health(config, names)
         sick = [
             item.name
