@@ -50,6 +50,19 @@ def test_there_and_back_with_a_writer_every_acknowledged_row_and_file_is_there(m
     holds_everything(mover, "outside", back)
 
 
+def test_after_the_switch_services_start_at_once_but_in_order_of_need_where_an_image_is_new(mover):
+    moved(mover, "outside")
+    assert {"start shop-ticket-service-1", "start shop-nginx-1"} <= set(mover.host.docker_calls())
+    state = mover.host.root / "docker/state.json"
+    document = json.loads(state.read_text())
+    document["compose"]["services"]["worker"] = {"fake": {"image": "sha256:new"}}
+    state.write_text(json.dumps(document))
+    before = len(mover.host.docker_calls())
+    moved(mover, "host")
+    assert not [call for call in mover.host.docker_calls()[before:] if call.startswith("start ")]
+    assert mover.running() == set(moving.SERVICES)
+
+
 def test_killed_at_every_step_the_next_run_ends_on_the_new_side_and_the_host_alone_on_the_old(mover):
     with Writer(mover) as writer:
         for step in BEFORE:

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts_host import move_journal, placement
-from tts_host.application import env_path, env_text, image_of, restart_bound, start, swap, try_compose, volumes_of
+from tts_host.application import (
+    env_path,
+    env_text,
+    image_of,
+    restart_bound,
+    start_at_once,
+    swap,
+    try_compose,
+    volumes_of,
+)
 from tts_host.config import load
 from tts_host.log import Failure, log, step
 from tts_host.move_databases import Copies
@@ -45,7 +54,7 @@ def forward(home: Home, app: Application, journal: Journal) -> None:
         old=old if journal.goal == OUTSIDE else None,
     )
     journal.enter("recorded")
-    start(app, env_path())
+    start_at_once(app, env_path())
     if swapped:
         restart_bound(app)
     journal.enter("started")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tts_host import docker, move_journal
+from tts_host import docker, move_journal, services
 from tts_host.application import env_path, env_text, up, volumes_of
 from tts_host.log import Failure, log
 from tts_host.placement import HOST
@@ -67,10 +67,13 @@ def start_again(home: Home, app: Application, journal: Journal, idle: list[str])
     """A move that does not come about: all that was stopped runs again, and `idle` services stop again."""
     if journal.is_past("closing"):
         log("warning", warning=f"the move ends here: the application is started on the {journal.origin} side")
-        done = run(["docker", "compose", "-p", app.project, "start"], timeout=HEALTHY_WITHIN_S)
-        sick = await_health(app)
-        if sick or done.code != 0:
-            log("error", error=f"the application did not come back: {', '.join(sick) or done.words}")
+        down = [item.name for item in docker.containers(app.project, everything=True) if item.state != "running"]
+        try:
+            services.start(down)
+        except Failure as failure:
+            log("warning", warning=str(failure))
+        if sick := await_health(app):
+            log("error", error=f"the application did not come back: {', '.join(sick)}")
             return  # the note stays: this host goes on trying
         move_journal.note(home).unlink(missing_ok=True)
     waste = [item.name for item in docker.containers(app.project) if item.service in idle]
