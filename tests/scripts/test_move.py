@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -136,6 +137,30 @@ def test_on_the_new_side_the_jobs_back_up_verify_rehearse_and_restore(mover):
         mover.far.sql("set role ticket_user; insert into person (name) values ('after')", "ticket_db")
     assert host.run("restore", "undo", "--database", "ticket_db", "--yes").returncode == 0
     assert mover.sql("outside", "select count(*) from note") == "0"
+
+
+def test_an_administrator_who_is_no_superuser_swaps_databases_that_the_server_vacuums(mover, tts_host):
+    far = mover.far
+    slow = "autovacuum_vacuum_cost_delay=100, autovacuum_vacuum_cost_limit=1, autovacuum_vacuum_threshold=1"
+    far.sql(
+        f"create table busy with ({slow}) as select repeat('x', 500) from generate_series(1, 20000);\ndelete from busy;",
+        "auth_db",
+    )
+    far.sql("alter system set autovacuum_naptime = 1")
+    far.sql("select pg_reload_conf()")
+    worker = "select count(*) from pg_stat_activity where backend_type = 'autovacuum worker' and datname = 'auth_db'"
+    deadline = time.monotonic() + 60
+    while far.sql(worker) == "0":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with pytest.raises(AssertionError, match="must be a superuser"):
+        far.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'auth_db'", user="doadmin")
+    pairs = "('auth_db', 'auth_db__before', 'ticket_db')"
+    far.sql(tts_host.swap.SWAP.format(pairs=pairs, kept=tts_host.swap.KEPT), user="doadmin")
+    there = far.sql("select datname from pg_database").split("\n")
+    assert {"auth_db", "auth_db__before"} <= set(there)
+    assert "ticket_db" not in there
+    assert far.sql("select to_regclass('busy')", "auth_db") == "", "the other one has this name now"
 
 
 def test_the_old_side_goes_only_when_the_new_one_is_in_use_and_well(mover):

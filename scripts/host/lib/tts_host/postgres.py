@@ -139,6 +139,13 @@ class Server:
                 found.append(item)
         return found
 
+    def drop(self, database: str) -> None:
+        """Drop a database of ours, if it is there. By force where we may end every session: an administrator who is no
+        superuser may not end an autovacuum, while the server does so by itself for a plain drop.
+        """
+        force = "" if self.mode == "managed" else " with (force)"
+        self.sql(self.maintenance, f"drop database if exists {identifier(database)}{force}")
+
     def version(self) -> tuple[int, str]:
         """Number (150018) and text (15.18) of the server's version."""
         number, text = self.sql(self.maintenance, "show server_version_num; show server_version;").split("\n")[:2]

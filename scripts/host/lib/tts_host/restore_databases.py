@@ -183,7 +183,7 @@ def create(server: Server, side: str, entry: dict[str, Any]) -> None:
             f"comment on database {identifier(side)} is {literal(RESTORE_MARK)};\ncommit;\n",
         )
     except Failure:
-        server.sql(server.maintenance, f"drop database if exists {made} with (force)")
+        server.drop(made)
         raise
 
 
@@ -229,5 +229,5 @@ def remove_leftovers(server: Server) -> None:
         f"{literal(RESTORE_MARK)} or starts_with(datname, {literal(RESTORE_NAME)})",
     ):
         log("warning", warning=f"unfinished restore {row['name']} is removed")
-        server.sql(server.maintenance, f"drop database {identifier(row['name'])} with (force)")
+        server.drop(row["name"])
     server.tool_output("sh", "-c", f"rm -rf {SPOOL}.*")

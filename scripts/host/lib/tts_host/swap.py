@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 Emit = Callable[..., None]
 KEPT = "tts: kept copy of "  # comment of a database that a swap has put aside
-# Runs in the server to its end even when the client is killed: all databases are swapped, or none.
+# Runs in the server to its end even when the client is killed: all databases are swapped, or none. Whoever is no
+# superuser may end neither a superuser's session nor the server's own workers (without a user): those the renaming ends.
 SWAP = """
 do $swap$
 declare
@@ -31,11 +32,13 @@ begin
   end loop;
   commit;
   loop
-    perform pg_terminate_backend(a.pid) from pg_stat_activity a, (values {pairs}) p(live, aside, incoming)
+    perform pg_terminate_backend(a.pid) from (values {pairs}) p(live, aside, incoming), pg_stat_activity a
+      join pg_roles r on r.oid = a.usesysid and r.rolsuper <= (select rolsuper from pg_roles where rolname = user)
       where a.datname in (p.live, p.incoming) and a.pid <> pg_backend_pid();
     perform pg_stat_clear_snapshot();
     exit when not exists (select from pg_stat_activity a, (values {pairs}) p(live, aside, incoming)
-                          where a.datname in (p.live, p.incoming) and a.pid <> pg_backend_pid());
+                          where a.datname in (p.live, p.incoming) and a.usesysid is not null
+                            and a.pid <> pg_backend_pid());
     waited := waited + 1;
     if waited > 100 then raise exception 'connections do not end'; end if;
     perform pg_sleep(0.1);
