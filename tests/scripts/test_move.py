@@ -143,7 +143,7 @@ def test_an_administrator_who_is_no_superuser_swaps_databases_that_the_server_va
     far = mover.far
     slow = "autovacuum_vacuum_cost_delay=100, autovacuum_vacuum_cost_limit=1, autovacuum_vacuum_threshold=1"
     far.sql(
-        f"create table busy with ({slow}) as select repeat('x', 500) from generate_series(1, 20000);\ndelete from busy;",
+        f"create table busy with ({slow}) as select repeat('x', 500) from generate_series(1, 20000); delete from busy",
         "auth_db",
     )
     far.sql("alter system set autovacuum_naptime = 1")

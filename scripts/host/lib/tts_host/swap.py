@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Emit = Callable[..., None]
 KEPT = "tts: kept copy of "  # comment of a database that a swap has put aside
 # Runs in the server to its end even when the client is killed: all databases are swapped, or none. Whoever is no
-# superuser may end neither a superuser's session nor the server's own workers (without a user): those the renaming ends.
+# superuser may end neither a superuser's session nor the server's own workers, which have no user: the renaming ends
+# those.
 SWAP = """
 do $swap$
 declare
