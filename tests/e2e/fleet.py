@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from localcloud.servers import PORT, SOCKET
+from ops.errors import OpsError
 from tests.e2e.platform import REPOSITORY, Platform
 from tests.e2e.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+# The steps of a move as far as it can be taken back: scripts/host/lib/tts_host/move_journal.py.
+MOVE = ("checking", "copying", "closing", "closed", "drained", "stopped", "copied", "switching")
 
 
 class Fleet(Platform):
@@ -83,6 +88,39 @@ class Fleet(Platform):
         assert name, "no node takes writes"
         _docker("kill", name)
         return name
+
+    def interrupt_when(self, moment: Callable[[], bool], what: str, damage: Callable[[], object], *words: str) -> None:
+        """Run `pulumi`, do the damage as soon as `moment` holds, and see the command fail of it."""
+        nowhere = subprocess.DEVNULL
+        command = self._pulumi_command(words)
+        with subprocess.Popen(
+            command, env=self.environment, cwd=REPOSITORY, stdin=nowhere, stdout=nowhere, stderr=nowhere
+        ) as engine:
+            try:
+                wait_for(lambda: engine.poll() is not None or moment(), what, seconds=600, pause=0.2)
+                assert engine.poll() is None, f"the engine ended before: {what}"
+                damage()
+                assert engine.wait(300) != 0, f"nobody noticed what happened during: {what}"
+            finally:
+                engine.kill()
+
+    def moves(self, past: str = "checking") -> bool:
+        """Whether web-1 moves its state, and has come past that step."""
+        try:
+            shown = self.host("web-1", "cat /var/lib/tts/state/move.json 2>/dev/null || echo '{}'")
+        except OpsError:
+            return False  # it boots
+        step = json.loads(shown).get("step")
+        return step is not None and MOVE.index(step) > MOVE.index(past)
+
+    def cut_the_installation(self) -> None:
+        """The SSH session dies in which the deployment installs the application on web-1."""
+        up = "pid=$(awk '/^PPid/ {print $2}' /proc/$pid/status)"
+        self.host(
+            "web-1",
+            f"pid=$(pgrep -o -f '[t]ts_host.install_app'); until grep -qx sshd /proc/$pid/comm; do {up}; done; "
+            "kill -9 $pid",
+        )
 
     def kill_tts_when(self, moment: Callable[[], bool], *words: str) -> None:
         """Run `tts`, and send it SIGKILL as soon as `moment` holds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,8 +68,11 @@ def holds(fleet: Fleet, seeded: Fingerprint, before: set[str]) -> Callable[[Writ
     return check
 
 
-def climb(fleet: Fleet, rung: str) -> None:
+def climb(fleet: Fleet, rung: str, *interruptions: Callable[[], None]) -> None:
+    """Set the rung and deploy. Each interruption spoils a deployment of its own before that."""
     fleet.pulumi("config", "set", "rung", rung)
+    for interrupted in interruptions:
+        interrupted()
     fleet.pulumi(*UP)
     assert fleet.outputs()["rung"] == rung
 
@@ -78,8 +82,16 @@ def test_the_state_leaves_the_host_while_tickets_come_in(
 ) -> None:
     climb(fleet, "resized")
     stateful = fleet.protected()
+    off_and_on = partial(fleet.power_cycle, "web-1")
     with writing(fleet.site()) as writer:
-        climb(fleet, "externalised")
+        climb(
+            fleet,
+            "externalised",
+            partial(fleet.kill_the_engine_when, lambda: fleet.clusters() != [], "a cluster that is not there yet", *UP),
+            partial(fleet.interrupt_when, fleet.moves, "the first copy", off_and_on, *UP),
+            partial(fleet.interrupt_when, partial(fleet.moves, past="closing"), "the stop", off_and_on, *UP),
+            partial(fleet.kill_the_engine_when, partial(fleet.moves, past="closing"), "the stop", *UP),
+        )
     print(f"longest time without an acknowledged ticket: {writer.longest_wait():.0f} s")
     holds(writer)
     assert stateful <= fleet.protected(), "what held state on the lower rung is still there, and still protected"
@@ -113,8 +125,13 @@ def test_writes_go_on_after_the_primary_of_the_database_died(fleet: Fleet, holds
 
 
 def test_hosts_multiply_without_one_failed_request(fleet: Fleet, holds: Callable[[Writer], None]) -> None:
+    balancers = partial(fleet.api, "GET", "/v2/load_balancers")
     with writing(fleet.site()) as writer, reading(fleet.site()) as readers:
-        climb(fleet, "balanced")
+        climb(
+            fleet,
+            "balanced",
+            partial(fleet.kill_the_engine_when, lambda: balancers()["load_balancers"] != [], "a balancer", *UP),
+        )
     assert readers.failed == []
     assert len(readers.answered) > 500
     holds(writer)
@@ -154,7 +171,11 @@ def test_down_again_to_one_host_with_every_row_and_file(fleet: Fleet, holds: Cal
         with reading(fleet.site()) as readers:
             climb(fleet, "externalised")
         assert readers.failed == []
-        climb(fleet, "resized")
+        climb(
+            fleet,
+            "resized",
+            partial(fleet.interrupt_when, fleet.moves, "the first copy back", fleet.cut_the_installation, *UP),
+        )
         assert "tts-postgres" in fleet.containers("web-1")
         climb(fleet, "single")
     holds(writer)
