@@ -181,14 +181,21 @@ class Mover:
             **more,
         }
 
-    def install(self, placement: str | None, request: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
+    @property
+    def log(self) -> str:
+        return (self.host.root / "log/app.log").read_text()
+
+    def install(
+        self, placement: str | None, request: dict[str, Any] | None = None, shell: str = 'bash "$0"'
+    ) -> subprocess.CompletedProcess[str]:
         env = {
             "TTS_STATE_DIR": str(self.state),
+            "TTS_LOG_DIR": str(self.host.root / "log"),
             "TTS_APP_ENV": str(self.host.root / "app.env"),
             "TTS_CACHE_DIR": str(self.host.root / "cache"),
         }
         return subprocess.run(
-            ["bash", str(REPO / "scripts/host/install-app")],
+            ["bash", "-c", shell, str(REPO / "scripts/host/install-app")],
             input=json.dumps(request or self.request(placement)),
             env=self.host.environment(**env),
             text=True,
@@ -309,7 +316,7 @@ def moved(mover: Mover, side: str) -> None:
     assert not (mover.state / "state/move.json").exists()
     assert not (mover.state / "state/quiesced").exists()
     for secret in (ADMIN_PASSWORD, "secret-of-media"):
-        assert secret not in done.stdout + done.stderr
+        assert secret not in done.stdout + done.stderr + mover.log
 
 
 def stays(mover: Mover, done: subprocess.CompletedProcess[str], words: str) -> None:

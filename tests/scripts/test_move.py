@@ -64,6 +64,13 @@ def test_after_the_switch_services_start_at_once_but_in_order_of_need_where_an_i
     assert mover.running() == set(moving.SERVICES)
 
 
+def test_a_move_whose_listener_is_gone_goes_on_to_its_end_and_is_in_the_log(mover):
+    mover.install("outside", shell='{ bash "$0"; echo "$?" >"$FAKE_DOCKER/ended"; } 2>&1 | head -c 1 >/dev/null')
+    assert (mover.host.root / "docker/ended").read_text() == "0\n"
+    assert mover.side() == "outside"
+    assert "job=app result=ok moved_to=outside" in mover.log
+
+
 def test_killed_at_every_step_the_next_run_ends_on_the_new_side_and_the_host_alone_on_the_old(mover):
     with Writer(mover) as writer:
         for step in BEFORE:

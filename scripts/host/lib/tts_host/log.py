@@ -84,7 +84,10 @@ def log(level: str, **fields: object) -> None:
     """One `key=value` line to stderr and to the job's log file."""
     pairs = " ".join(f"{key}={_value(value)}" for key, value in fields.items() if value is not None)
     line = redact(f"{stamp()} level={level} job={os.environ.get('TTS_JOB', '-')} {pairs}")
-    print(line, file=sys.stderr, flush=True)
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:  # whoever listened is gone, and the work goes on
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
     target = os.environ.get("TTS_LOG_FILE")
     if target:
         try:
