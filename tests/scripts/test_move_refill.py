@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import Any
 
 import pytest
@@ -114,3 +115,66 @@ def test_a_refill_that_fails_leaves_the_copy_as_it_was(mover, copies, tts_host):
         tts_host.move_refill.refill(copies.source, copies.target, NAME, OWNER, what)
     assert tts_host.content.read(copies.target, NAME) == before
     assert mover.sql("outside", "select count(*) from pg_constraint where contype = 'f'") == "1"
+
+
+def not_read_again(copies, tts_host, table: str) -> bool:
+    """Whether the next look believes a hash of that table that is not its own."""
+    parts = copies.seen[NAME]
+    parts[table] = tts_host.content.Part(parts[table].rows, "forged")
+    return copies.look_again()[NAME][table].hash == "forged"
+
+
+def test_in_the_stop_only_tables_that_changed_are_read_again(mover, copies, tts_host):
+    copies.look()
+    mover.sql("host", "insert into ticket values (1, 'one'); select nextval('person_id_seq')")
+    assert copies.look_again()[NAME] == tts_host.content.read(copies.source, NAME)
+    assert not_read_again(copies, tts_host, "table public.note")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update note set weight = weight + 1 where person = 7",
+        "delete from note where person = 7; insert into note select 7 from generate_series(1, 2)",
+        "create temp table kept as table note; truncate note; insert into note table kept; update note set raw = 'x'",
+        "alter table note add column more int default 3",
+        "alter table note alter column weight type text",
+    ],
+    ids=["updated", "other rows", "another file", "another column", "another type"],
+)
+def test_a_change_that_leaves_the_number_of_rows_is_seen(mover, copies, tts_host, change):
+    copies.look()
+    mover.sql("host", change)
+    assert copies.look_again()[NAME] == tts_host.content.read(copies.source, NAME)
+    assert not not_read_again(copies, tts_host, "table public.note")
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        "select pg_stat_reset()",
+        "alter database ticket_db set track_counts = off",
+    ],
+    ids=["counts begin anew", "nothing is counted"],
+)
+def test_where_the_server_cannot_tell_all_is_read_again(mover, copies, tts_host, doubt):
+    copies.look()
+    mover.sql("host", doubt)
+    assert not not_read_again(copies, tts_host, "table public.note")
+
+
+def test_a_session_of_somebody_else_may_not_have_told_its_changes_yet(mover, copies, tts_host):
+    argv = [str(mover.near.bin / "psql"), "-XqAt", "-h", str(mover.near.socket), "-p", str(mover.near.port)]
+    with subprocess.Popen(
+        [*argv, "-U", "postgres", "-d", NAME], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin
+        assert other.stdout
+        other.stdin.write("select 'there';\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "there\n"
+        copies.look()
+        assert not not_read_again(copies, tts_host, "table public.note")
+        other.stdin.close()
+        other.wait(10)
+    assert not_read_again(copies, tts_host, "table public.note")

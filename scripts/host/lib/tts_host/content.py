@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tts_host.postgres import literal
+from tts_host.postgres import APPLICATION, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from tts_host.postgres import Server
 
@@ -29,7 +29,7 @@ n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema' and c.relpersi
    and not exists (select 1 from pg_depend e
                     where e.objid = c.oid and e.classid = 'pg_class'::regclass and e.deptype = 'e')
 """
-# THESE says which parts; large objects are always among them.
+# Where THESE is true; large objects are always among them.
 CONTENT = f"""
 select format('select json_build_object(''what'', %L, ''rows'', count(*), ''hash'',
                       coalesce(sum(hashtextextended((tts_row.*)::text, 0)::numeric), 0)::text) from only %I.%I tts_row',
@@ -46,6 +46,28 @@ select json_build_object('what', 'large objects', 'rows', count(*), 'hash',
                          coalesce(sum(hashtextextended(encode(lo_get(oid), 'hex'), oid::bigint)::numeric), 0)::text)
   from pg_largeobject_metadata;
 """
+COUNTS = f"""
+select format('select json_build_object(''what'', %L, ''rows'', count(*)) from only %I.%I', what, n.nspname, c.relname)
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace, format('table %I.%I', n.nspname, c.relname) what
+ where c.relkind = 'r' and {OURS}
+\\gexec
+"""
+# The server counts rows that are inserted, updated and deleted, and nothing else changes a table but a new file
+# (truncate) or a new column. A session tells its counts at the latest when it ends, since PostgreSQL 15 for certain.
+TALLY = f"""
+select json_build_object(
+  'era', concat(pg_postmaster_start_time(), ' ', (select stats_reset from pg_stat_database
+                                                   where datname = current_database())),
+  'told', current_setting('track_counts')::bool and current_setting('server_version_num')::int >= 150000
+     and not exists (select from pg_stat_activity where datname = current_database() and usesysid is not null
+                        and pid <> pg_backend_pid() and application_name <> {literal(APPLICATION)}),
+  'tables', (select coalesce(json_object_agg(format('table %I.%I', n.nspname, c.relname),
+                      concat_ws(' ', s.n_tup_ins, s.n_tup_upd, s.n_tup_del, pg_relation_filenode(c.oid),
+                        (select string_agg(a.xmin::text, ',' order by a.attnum) from pg_attribute a
+                          where a.attrelid = c.oid))), '{{}}')
+               from pg_class c join pg_namespace n on n.oid = c.relnamespace
+               join pg_stat_all_tables s on s.relid = c.oid where c.relkind = 'r' and {OURS}))
+"""
 
 
 @dataclass(frozen=True)
@@ -59,12 +81,47 @@ class Part:
 Content = dict[str, Part]
 
 
-def read(server: Server, database: str, only: Sequence[str] | None = None) -> Content:
-    """All parts of a database by their names, or some of them."""
-    some = "true" if only is None else f"what in ({', '.join(map(literal, only)) or 'null'})"
-    lines = server.sql(database, SETTINGS + CONTENT.replace("THESE", some), timeout=None).splitlines()
-    found = [json.loads(line) for line in lines if line]
+@dataclass(frozen=True)
+class Tally:
+    """How often each table has changed, by the server's own count."""
+
+    era: str  # of the count: it may begin anew
+    told: bool  # by every session: there is no other one
+    tables: Mapping[str, str]
+
+    def unchanged_since(self, before: Tally) -> set[str]:
+        """The tables that have not changed for certain."""
+        if not self.told or self.era != before.era:
+            return set()
+        return {what for what, count in self.tables.items() if before.tables.get(what) == count}
+
+
+def read(
+    server: Server, database: str, only: Collection[str] | None = None, but: Collection[str] | None = None
+) -> Content:
+    """All parts of a database by their names, or some of them: `only` these, or all `but` these."""
+    some = "true" if only is None else f"what in ({_listed(only)})"
+    some += "" if but is None else f" and what not in ({_listed(but)})"
+    found = _lines(server, database, SETTINGS + CONTENT.replace("THESE", some))
     return {item["what"]: Part(int(item["rows"]), item["hash"]) for item in found}
+
+
+def count(server: Server, database: str) -> dict[str, int]:
+    """The rows of every table, by its name as a part."""
+    return {item["what"]: int(item["rows"]) for item in _lines(server, database, SETTINGS + COUNTS)}
+
+
+def tally(server: Server, database: str) -> Tally:
+    """Read it before the content that it is to vouch for."""
+    return Tally(**json.loads(server.sql(database, TALLY)))
+
+
+def _lines(server: Server, database: str, text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in server.sql(database, text, timeout=None).splitlines() if line]
+
+
+def _listed(parts: Collection[str]) -> str:
+    return ", ".join(map(literal, parts)) or "''"
 
 
 def rows(content: Content) -> int:

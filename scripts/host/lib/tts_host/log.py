@@ -87,7 +87,7 @@ def log(level: str, **fields: object) -> None:
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:  # whoever listened is gone, and the work goes on
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until this process ends
     target = os.environ.get("TTS_LOG_FILE")
     if target:
         try:

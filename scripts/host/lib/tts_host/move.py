@@ -120,12 +120,13 @@ def transfer(home: Home, app: Application, outside: OutsideSide, parts: Parts, j
     began = time.monotonic()
     move_journal.promise_start(home)
     journal.enter("closing")
-    source_is_here = journal.origin == HOST
-    move_broker.stop(
-        app.project, app.wishes.host.services, app.wishes.host.broker if source_is_here else "", journal.enter
-    )
+    broker = app.wishes.host.broker if journal.origin == HOST else ""
+    move_broker.stop(app.project, app.wishes.host.services, broker, journal.enter)
     journal.enter("stopped")
-    copy_the_rest(parts)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        rests = pool.submit(move_broker.rest, app.project, broker)
+        copy_the_rest(parts)
+        rests.result()
     journal.enter("copied")
     replace(request_path(), request, 0o600)
     journal.enter("switching")
@@ -157,7 +158,7 @@ def copy_the_rest(parts: Parts) -> None:
     with ThreadPoolExecutor(max_workers=1) as pool:
         files = pool.submit(finish_media, parts.media) if parts.media else None
         databases = parts.databases
-        seen = databases.look()
+        seen = databases.look_again()
         again = databases.catch_up(seen)
         databases.copy(databases.changed(seen))  # where single tables were not enough
         databases.compare(seen)

@@ -44,6 +44,11 @@ def stop(project: str, keep: Iterable[str], broker: str, entered: Callable[[str]
         raise Failure(f"these were started while the application was being stopped: {', '.join(left)}")
 
 
+def rest(project: str, broker: str) -> None:
+    """Stop a broker that leaves this host: nothing is left in it, and the new side would wait for its end."""
+    halt([item for item in docker.containers(project) if broker and item.service == broker])
+
+
 def halt(containers: list[Container]) -> None:
     if containers:
         docker.docker("stop", "--time", GRACE_S, *[item.name for item in containers], timeout=300)

@@ -23,7 +23,7 @@ from tts_host.swap import KEPT
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tts_host.content import Content
+    from tts_host.content import Content, Tally
     from tts_host.postgres import Server
 
 LANES = 2  # databases at a time; each restore has two sessions of its own
@@ -55,10 +55,12 @@ class Copies:
     source: Server
     target: Server
     owners: Mapping[str, str]
+    seen: dict[str, Content] = field(default_factory=dict[str, "Content"])  # on the source, when last all was read
+    tallies: dict[str, Tally] = field(default_factory=dict[str, "Tally"])  # of the source, just before that
     found: dict[str, Content] = field(default_factory=dict[str, "Content"])  # on the target, after its last copy
     extensions: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
     seconds: dict[str, float] = field(default_factory=dict[str, float])  # of the last copy of each
-    read_s: float = 0.0  # of the last reading of all of the source's content
+    read_s: float = 0.0  # of counting all rows of the source, which the stop does
 
     @property
     def names(self) -> list[str]:
@@ -140,11 +142,24 @@ class Copies:
         self.target.sql(self.target.maintenance, "".join(lines))
 
     def look(self) -> dict[str, Content]:
-        """The content of every database on the old side, now."""
+        """The content of every database on the old side, now, row by row."""
         began = time.monotonic()
-        seen = each(self.names, lambda name: content.read(self.source, name))
+        each(self.names, lambda name: content.count(self.source, name))
         self.read_s = time.monotonic() - began
-        return seen
+        self.tallies = each(self.names, lambda name: content.tally(self.source, name))
+        self.seen = each(self.names, lambda name: content.read(self.source, name))
+        return self.seen
+
+    def look_again(self) -> dict[str, Content]:
+        """The same while nobody writes: rows are counted, and read where the server says that a table has changed."""
+        return each(self.names, self.look_again_at)
+
+    def look_again_at(self, name: str) -> Content:
+        before = self.seen[name]
+        same = content.tally(self.source, name).unchanged_since(self.tallies[name])
+        counted = content.count(self.source, name) if same else {}
+        kept = {what: before[what] for what in same if what in before and before[what].rows == counted.get(what)}
+        return {**kept, **content.read(self.source, name, but=kept)}
 
     def look_at_target(self) -> None:
         self.found = each(self.names, lambda name: content.read(self.target, name))
