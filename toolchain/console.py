@@ -13,8 +13,8 @@ from typing import TextIO
 
 from toolchain.layout import relative
 
-NAME_WIDTH = 12
-DETAIL_WIDTH = 66
+NAME_WIDTH = 16
+DETAIL_WIDTH = 62
 LAST_LINES = 12  # of a log that are shown when its step fails
 QUIET_SECONDS = 30  # between two progress lines where there is no terminal to redraw
 SHORT_SECONDS = 3  # a step that takes less needs no progress line there
