@@ -104,6 +104,16 @@ class Fleet(Platform):
             finally:
                 engine.kill()
 
+    def remove_strays(self) -> None:
+        """Delete what a killed engine has left at the provider and the stack does not know: docs/how-to/climb.md."""
+        resources = json.loads(self.exported())["deployment"]["resources"]
+        known = {str(each.get("id")) for each in resources}
+        for kind in ("databases", "droplets", "load_balancers"):
+            for each in self.api("GET", f"/v2/{kind}")[kind]:
+                if str(each["id"]) not in known:
+                    self.api("DELETE", f"/v2/{kind}/{each['id']}")
+        self.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
+
     def moves(self, past: str = "checking") -> bool:
         """Whether web-1 moves its state, and has come past that step."""
         try:

@@ -88,6 +88,7 @@ def test_the_state_leaves_the_host_while_tickets_come_in(
             fleet,
             "externalised",
             partial(fleet.kill_the_engine_when, lambda: fleet.clusters() != [], "a cluster that is not there yet", *UP),
+            fleet.remove_strays,
             partial(fleet.interrupt_when, fleet.moves, "the first copy", off_and_on, *UP),
             partial(fleet.interrupt_when, partial(fleet.moves, past="closing"), "the stop", off_and_on, *UP),
             partial(fleet.kill_the_engine_when, partial(fleet.moves, past="closing"), "the stop", *UP),
@@ -131,6 +132,7 @@ def test_hosts_multiply_without_one_failed_request(fleet: Fleet, holds: Callable
             fleet,
             "balanced",
             partial(fleet.kill_the_engine_when, lambda: balancers()["load_balancers"] != [], "a balancer", *UP),
+            fleet.remove_strays,
         )
     assert readers.failed == []
     assert len(readers.answered) > 500
