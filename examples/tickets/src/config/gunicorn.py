@@ -7,9 +7,23 @@ workers = int(os.environ.get("WEB_WORKERS") or 1)
 threads = int(os.environ.get("WEB_THREADS") or 6)
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn's heartbeat file must not wait for a disk
 control_socket_disable = True
+preload_app = True  # Django starts once, for the migrations and for the worker
 timeout = 60
 graceful_timeout = 25
 keepalive = 75  # longer than nginx keeps an idle connection
+
+
+def on_starting(_server) -> None:
+    """Migrate, before anything listens. Several hosts share one database: exactly one of them has RUN_MIGRATIONS=1, and
+    the others report unhealthy until it is done.
+    """
+    if os.environ.get("RUN_MIGRATIONS") != "1":
+        return
+    from django.core.management import call_command  # noqa: PLC0415 - after Django is ready
+    from django.db import connections  # noqa: PLC0415
+
+    call_command("migrate", interactive=False)
+    connections.close_all()  # a connection must not be shared with a worker
 
 
 def post_worker_init(worker) -> None:
