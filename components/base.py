@@ -25,9 +25,11 @@ class Component(pulumi.ComponentResource):
         """Options of a child that holds state: the engine refuses to delete or replace it."""
         return pulumi.ResourceOptions(parent=self, protect=True, **options)
 
-    def kept(self, after: Sequence[pulumi.Resource] = ()) -> pulumi.ResourceOptions:
+    def kept(self, after: Sequence[pulumi.Resource] = (), **options: Any) -> pulumi.ResourceOptions:
         """Options of a child that outlives the stack: protected, and left in place even by `pulumi destroy`."""
-        return pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True, depends_on=list(after))
+        return pulumi.ResourceOptions(
+            parent=self, protect=True, retain_on_delete=True, depends_on=list(after), **options
+        )
 
     def finish(self, **outputs: Any) -> None:
         """The last line of every component: saves its outputs and tells the engine that it has all its children."""

@@ -11,7 +11,8 @@ from components.base import Component
 
 @dataclass(frozen=True)
 class MediaStoreArgs:
-    """The bucket's name never changes: the provider neither renames nor replaces, it loses the bucket.
+    """The bucket's name never changes: the provider would neither rename nor replace it, but lose it. So the engine is
+    told to take another name for a replacement, which the protection refuses.
 
     `origins` are the addresses whose pages may read from it. `releasing` takes the protection away, as the step before
     the removal of the bucket and everything in it.
@@ -37,7 +38,7 @@ class MediaStore(Component):
             force_destroy=args.releasing,
             versioning=digitalocean.SpacesBucketVersioningArgs(enabled=True),
             lifecycle_rules=[_tidy(args.noncurrent_days)],
-            opts=self.child() if args.releasing else self.kept(),
+            opts=self.child() if args.releasing else self.kept(replace_on_changes=["name"]),
         )
         cors = digitalocean.SpacesBucketCorsConfiguration(
             name, bucket=bucket.name, region=args.region, cors_rules=[_reading(args.origins)], opts=self.child()

@@ -39,7 +39,7 @@ class SpacesVault(Component):
             force_destroy=False,
             versioning=digitalocean.SpacesBucketVersioningArgs(enabled=True),
             lifecycle_rules=[_tidy(args.noncurrent_days)],
-            opts=self.kept(),
+            opts=self.kept(replace_on_changes=["name"]),  # the provider would lose a bucket of another name
         )
         key = self._key(name, bucket, "readwrite")
         maintenance = self._key(f"{name}-maintenance", bucket, "readwrite")

@@ -53,6 +53,7 @@ def server_files(cluster: Record, node: Record, memory: int) -> dict[str, str]:
         "pg_hba.conf": _access(cluster),
         "pgbouncer.ini": _pools(cluster),
         "pools_hba.conf": _pool_access(cluster["pools"]),
+        "pools_users.txt": "".join(f'"{user["name"]}" "{user["password"]}"\n' for user in cluster["users"]),
     }
 
 
@@ -127,6 +128,8 @@ def _pools(cluster: Record) -> str:
         "client_tls_sslmode": "require", "client_tls_cert_file": f"{RUN}/server.crt",
         "client_tls_key_file": f"{RUN}/server.key", "server_tls_sslmode": "disable",
         "auth_type": "hba", "auth_hba_file": f"{RUN}/pools_hba.conf",
+        # Users that only SQL knows are looked up by a session of the superuser, which would stay in the database.
+        "auth_file": f"{RUN}/pools_users.txt",
         "auth_query": "SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1",
         "ignore_startup_parameters": "extra_float_digits", "server_login_retry": 1, "server_check_delay": 5,
     }  # fmt: skip

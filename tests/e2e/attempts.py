@@ -27,7 +27,7 @@ runpy.run_path({repository!r} + "/__main__.py", run_name="__main__")
 UNFIXED = "import fixed; fixed.LOSSES.clear()"
 UNPROTECTED = (
     "from components.base import Component; Component.stateful = Component.child; "
-    "Component.kept = lambda self, after=(): self.child(depends_on=list(after))"
+    "Component.kept = lambda self, after=(), **options: self.child(depends_on=list(after), **options)"
 )
 
 

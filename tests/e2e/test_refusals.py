@@ -62,8 +62,9 @@ def test_a_fixed_key_is_refused_by_the_program_with_what_would_be_lost(
         ({"region": "ams3", "spacesRegion": "ams3"}, "vpc"),
         ({"vpcRange": "10.99.0.0/20"}, "vpc"),
         ({"bucketSuffix": "another1"}, "aws"),
+        ({"bucketSuffix": "another1"}, "spaces"),
     ],
-    ids=["region", "VPC", "bucket name"],
+    ids=["region", "VPC", "bucket name on AWS", "bucket name on Spaces"],
 )
 def test_a_program_that_forgets_the_fixed_keys_is_refused_by_the_engine(
     keys: dict[str, str], name: str, attempt: Any

@@ -138,6 +138,8 @@ def test_a_pool_is_for_its_user_and_shares_sessions(database: Database) -> None:
     sessions = " & ".join([f"psql -XqAtc 'select pg_sleep(0.2), pg_backend_pid()' '{pool}'"] * 12)
     used = {line for line in database.web.ssh(f"{sessions} & wait").split() if line}
     assert 1 <= len(used) <= 5, "twelve clients, at most five sessions"
+    superusers = "select count(*) from pg_stat_activity where datname = 'app' and usename = 'postgres'"
+    assert database.sql(superusers) == "0", "the administrator could not end it, and not rename the database"
 
 
 def test_only_trusted_sources_come_in(database: Database) -> None:

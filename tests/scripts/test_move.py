@@ -146,6 +146,13 @@ def test_on_the_new_side_the_jobs_back_up_verify_rehearse_and_restore(mover):
     assert mover.sql("outside", "select count(*) from note") == "0"
 
 
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_an_administrator_who_is_no_superuser_swaps_databases_that_the_server_vacuums(mover, tts_host):
     far = mover.far
     slow = "autovacuum_vacuum_cost_delay=100, autovacuum_vacuum_cost_limit=1, autovacuum_vacuum_threshold=1"
@@ -156,14 +163,18 @@ def test_an_administrator_who_is_no_superuser_swaps_databases_that_the_server_va
     far.sql("alter system set autovacuum_naptime = 1")
     far.sql("select pg_reload_conf()")
     worker = "select count(*) from pg_stat_activity where backend_type = 'autovacuum worker' and datname = 'auth_db'"
-    deadline = time.monotonic() + 60
-    while far.sql(worker) == "0":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: far.sql(worker) != "0")
     with pytest.raises(AssertionError, match="must be a superuser"):
         far.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'auth_db'", user="doadmin")
     pairs = "('auth_db', 'auth_db__before', 'ticket_db')"
-    far.sql(tts_host.swap.SWAP.format(pairs=pairs, kept=tts_host.swap.KEPT), user="doadmin")
+    swap = tts_host.swap.SWAP.format(pairs=pairs, kept=tts_host.swap.KEPT)
+    argv, env = far.psql("root_of_provider", "auth_db")
+    with subprocess.Popen(argv, env={**env, "PGAPPNAME": "provider"}, stdin=subprocess.PIPE) as other:
+        wait_for(lambda: far.sql("select count(*) from pg_stat_activity where application_name = 'provider'") == "1")
+        with pytest.raises(AssertionError, match="do not end: root_of_provider in auth_db provider"):
+            far.sql(swap, user="doadmin")
+        other.communicate()
+    far.sql(swap, user="doadmin")
     there = far.sql("select datname from pg_database").split("\n")
     assert {"auth_db", "auth_db__before"} <= set(there)
     assert "ticket_db" not in there

@@ -41,7 +41,12 @@ begin
                           where a.datname in (p.live, p.incoming) and a.usesysid is not null
                             and a.pid <> pg_backend_pid());
     waited := waited + 1;
-    if waited > 100 then raise exception 'connections do not end'; end if;
+    if waited > 100 then
+      raise exception 'connections to the databases do not end: %', (
+        select string_agg(distinct concat_ws(' ', a.usename, 'in', a.datname, nullif(a.application_name, '')), ', ')
+          from pg_stat_activity a, (values {pairs}) p(live, aside, incoming)
+         where a.datname in (p.live, p.incoming) and a.usesysid is not null and a.pid <> pg_backend_pid());
+    end if;
     perform pg_sleep(0.1);
   end loop;
   for pair in select * from (values {pairs}) p(live, aside, incoming) loop
