@@ -91,18 +91,20 @@ class Fleet(Platform):
 
     def interrupt_when(self, moment: Callable[[], bool], what: str, damage: Callable[[], object], *words: str) -> None:
         """Run `pulumi`, do the damage as soon as `moment` holds, and see the command fail of it."""
-        nowhere = subprocess.DEVNULL
-        command = self._pulumi_command(words)
-        with subprocess.Popen(
-            command, env=self.environment, cwd=REPOSITORY, stdin=nowhere, stdout=nowhere, stderr=nowhere
-        ) as engine:
-            try:
-                wait_for(lambda: engine.poll() is not None or moment(), what, seconds=600, pause=0.2)
-                assert engine.poll() is None, f"the engine ended before: {what}"
-                damage()
-                assert engine.wait(300) != 0, f"nobody noticed what happened during: {what}"
-            finally:
-                engine.kill()
+        with tempfile.TemporaryFile() as said:
+            command, nowhere = self._pulumi_command(words), subprocess.DEVNULL
+            with subprocess.Popen(
+                command, env=self.environment, cwd=REPOSITORY, stdin=nowhere, stdout=said, stderr=said
+            ) as engine:
+                try:
+                    wait_for(lambda: engine.poll() is not None or moment(), what, seconds=600, pause=0.2)
+                    if engine.poll() is not None:
+                        said.seek(0)
+                        raise AssertionError(f"the engine ended before: {what}\n{said.read().decode()[-6000:]}")
+                    damage()
+                    assert engine.wait(300) != 0, f"nobody noticed what happened during: {what}"
+                finally:
+                    engine.kill()
 
     def remove_strays(self) -> None:
         """Delete what a killed engine has left at the provider and the stack does not know: docs/how-to/climb.md."""
