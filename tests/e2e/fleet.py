@@ -66,7 +66,7 @@ class Fleet(Platform):
 
     def serves(self, host: str) -> bool:
         """Whether the readers' requests reached a host in the last seconds."""
-        return '"GET / HTTP' in self.host(host, "docker logs --since 10s tts-nginx 2>&1")
+        return '"GET /index.html"' in self.host(host, "docker logs --since 10s tts-nginx 2>&1")
 
     def primary(self) -> str:
         """The container of the database node that takes writes; empty while there is none."""
