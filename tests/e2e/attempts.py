@@ -31,6 +31,14 @@ UNPROTECTED = (
 )
 
 
+def inputs(kind: str, **changed: str) -> str:
+    """A change of the program that gives every resource of a kind other inputs."""
+    return (
+        f"import pulumi_digitalocean as cloud; made = cloud.{kind}; "
+        f"cloud.{kind} = lambda *name, **given: made(*name, **{{**given, **{changed!r}}})"
+    )
+
+
 @dataclass(frozen=True)
 class Attempt:
     """What the gate says of a preview of a changed program."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.attempts import UNFIXED, UNPROTECTED, Attempt, previewed
+from tests.e2e.attempts import UNFIXED, UNPROTECTED, Attempt, inputs, previewed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,15 +62,18 @@ def test_a_fixed_key_is_refused_by_the_program_with_what_would_be_lost(
         ({"region": "ams3", "spacesRegion": "ams3"}, "vpc"),
         ({"vpcRange": "10.99.0.0/20"}, "vpc"),
         ({"bucketSuffix": "another1"}, "aws"),
-        ({"bucketSuffix": "another1"}, "spaces"),
     ],
-    ids=["region", "VPC", "bucket name on AWS", "bucket name on Spaces"],
+    ids=["region", "VPC", "bucket name"],
 )
 def test_a_program_that_forgets_the_fixed_keys_is_refused_by_the_engine(
     keys: dict[str, str], name: str, attempt: Any
 ) -> None:
     refused = attempt(UNFIXED, **keys)
     assert refused.refused(name)
+
+
+def test_another_name_for_a_bucket_that_the_provider_would_lose_is_refused_by_the_engine(attempt: Any) -> None:
+    assert attempt(inputs("SpacesBucket", name="another-bucket")).refused("spaces")
 
 
 def test_protection_that_goes_with_the_replacement_passes_the_engine_and_not_the_gate(attempt: Any) -> None:

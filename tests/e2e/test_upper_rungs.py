@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.attempts import previewed
+from tests.e2e.attempts import inputs, previewed
 from tests.e2e.fleet import Fleet
 from tests.e2e.traffic import reading, writing
 from tests.e2e.waiting import wait_for
@@ -27,14 +27,6 @@ UP = ("up", "--yes", "--skip-preview")
 ZONE = "tickets.example"
 # What the balancer promises: a look every 5 s, out after 3 bad ones, each of which may take 5 s to be given up.
 OUT_WITHIN = 3 * (5 + 5)
-
-
-def inputs(kind: str, **changed: str) -> str:
-    """A change of the program that gives every resource of a kind other inputs."""
-    return (
-        f"import pulumi_digitalocean as cloud; made = cloud.{kind}; "
-        f"cloud.{kind} = lambda *name, **given: made(*name, **{{**given, **{changed!r}}})"
-    )
 
 
 @pytest.fixture(scope="module")
