@@ -52,8 +52,9 @@ select format('select json_build_object(''what'', %L, ''rows'', count(*)) from o
  where c.relkind = 'r' and {OURS}
 \\gexec
 """
-# The server counts rows that are inserted, updated and deleted, and nothing else changes a table but a new file
-# (truncate) or a new column. A session tells its counts at the latest when it ends, since PostgreSQL 15 for certain.
+# The server counts rows that are inserted, updated and deleted; what else changes a table is a new file (truncate), a
+# new column, or a migration of one of its types (ADR 0045). A session tells its counts at the latest when it ends,
+# since PostgreSQL 15 for certain.
 TALLY = f"""
 select json_build_object(
   'era', concat(pg_postmaster_start_time(), ' ', (select stats_reset from pg_stat_database
