@@ -62,7 +62,7 @@ def delete(cloud: Cloud, call: Call, address: str) -> None:
 def act(cloud: Cloud, call: Call, address: str) -> dict[str, Any]:
     reserved, word = cloud.one("reserved_ips", address), call.need("type", str)
     if word == "assign":
-        holder = _holder(cloud, call.need("droplet_id", int))
+        holder = _holder(cloud, call.need("droplet_id", int), address)
         if holder["region"] != reserved["region"]:
             raise invalid("The reserved IP and the droplet must be in one region.")
         reserved["droplet_id"] = holder["id"]
@@ -92,8 +92,11 @@ def show_action(cloud: Cloud, call: Call, address: str, identity: int) -> dict[s
     return {"action": actions.present(action)}
 
 
-def _holder(cloud: Cloud, number: int) -> Record:
+def _holder(cloud: Cloud, number: int, address: str = "") -> Record:
+    """The droplet that is to have the address. It can have one only, as at the provider."""
     droplet = cloud.store.kind("droplets").get(str(number))
     if not droplet or droplet["leaving"]:
         raise invalid(f"droplet_id: there is no droplet {number}.")
+    if any(one["droplet_id"] == number and one["ip"] != address for one in cloud.records("reserved_ips")):
+        raise invalid(f"droplet_id: droplet {number} has a reserved IP already.")
     return droplet

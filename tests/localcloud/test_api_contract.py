@@ -269,6 +269,20 @@ def test_a_reserved_address_is_assigned_moved_and_unassigned(service: Service) -
     assert service.refused("POST", f"{path}/actions", {"type": "unassign"})[0] == 422, "the provider ignores a 422 here"
 
 
+def test_a_droplet_has_one_reserved_address_at_most(service: Service) -> None:
+    number = service.droplet()
+    first = service.call("POST", "/v2/reserved_ips", {"droplet_id": number})["reserved_ip"]["ip"]
+    second = service.call("POST", "/v2/reserved_ips", {"region": "fra1"})["reserved_ip"]["ip"]
+    body = {"type": "assign", "droplet_id": number}
+    status, message = service.refused("POST", f"/v2/reserved_ips/{second}/actions", body)
+    assert (status, "has a reserved IP already" in message) == (422, True)
+    assert service.refused("POST", "/v2/reserved_ips", {"droplet_id": number})[0] == 422
+    service.call("POST", f"/v2/reserved_ips/{first}/actions", body)  # its own once more is no second one
+    service.call("POST", f"/v2/reserved_ips/{first}/actions", {"type": "unassign"})
+    service.call("POST", f"/v2/reserved_ips/{second}/actions", body)
+    assert service.call("GET", f"/v2/reserved_ips/{second}")["reserved_ip"]["droplet"]["id"] == number
+
+
 def test_a_droplet_that_goes_lets_go_of_address_firewall_and_network(service: Service) -> None:
     vpc = service.call("POST", "/v2/vpcs", {"name": "n", "region": "fra1", "ip_range": "10.10.0.0/24"})["vpc"]["id"]
     number = service.droplet(vpc_uuid=vpc)
