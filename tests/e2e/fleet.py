@@ -16,10 +16,9 @@ import yaml
 from localcloud.servers import PORT, SOCKET
 from ops.errors import OpsError
 from tests.e2e.platform import REPOSITORY, Platform
-from tests.e2e.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 # The steps of a move as far as it can be taken back: scripts/host/lib/tts_host/move_journal.py.
@@ -89,23 +88,6 @@ class Fleet(Platform):
         _docker("kill", name)
         return name
 
-    def interrupt_when(self, moment: Callable[[], bool], what: str, damage: Callable[[], object], *words: str) -> None:
-        """Run `pulumi`, do the damage as soon as `moment` holds, and see the command fail of it."""
-        with tempfile.TemporaryFile() as said:
-            command, nowhere = self._pulumi_command(words), subprocess.DEVNULL
-            with subprocess.Popen(
-                command, env=self.environment, cwd=REPOSITORY, stdin=nowhere, stdout=said, stderr=said
-            ) as engine:
-                try:
-                    wait_for(lambda: engine.poll() is not None or moment(), what, seconds=600, pause=0.2)
-                    if engine.poll() is not None:
-                        said.seek(0)
-                        raise AssertionError(f"the engine ended before: {what}\n{said.read().decode()[-6000:]}")
-                    damage()
-                    assert engine.wait(300) != 0, f"nobody noticed what happened during: {what}"
-                finally:
-                    engine.kill()
-
     def remove_strays(self) -> None:
         """Delete what a killed engine has left at the provider and the stack does not know: docs/how-to/climb.md."""
         resources = json.loads(self.exported())["deployment"]["resources"]
@@ -136,19 +118,6 @@ class Fleet(Platform):
             f"pid=$(pgrep -o -f '[t]ts_host.install_app'); until grep -qx sshd /proc/$pid/comm; do {up}; done; "
             "kill -9 $pid",
         )
-
-    def kill_tts_when(self, moment: Callable[[], bool], *words: str) -> None:
-        """Run `tts`, and send it SIGKILL as soon as `moment` holds."""
-        command = [str(self.local / "bin/tts"), *words]
-        nowhere = subprocess.DEVNULL
-        with subprocess.Popen(
-            command, env=self.environment, cwd=REPOSITORY, stdin=nowhere, stdout=nowhere, stderr=nowhere
-        ) as running:
-            try:
-                wait_for(lambda: running.poll() is not None or moment(), "the moment of the kill", seconds=600)
-                assert running.poll() is None, "it ended before"
-            finally:
-                running.kill()
 
     @contextmanager
     def another_release(self) -> Iterator[None]:

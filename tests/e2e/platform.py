@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -223,20 +224,35 @@ class Platform(Contents):
 
     def kill_the_engine_when(self, moment: Callable[[], bool], what: str, *words: str) -> None:
         """Run `pulumi`, send the engine SIGKILL as soon as `moment` holds, and take the lock away that it leaves."""
-        engine = subprocess.Popen(
-            self._pulumi_command(words),
-            env=self.environment,
-            cwd=REPOSITORY,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_for(lambda: engine.poll() is not None or moment(), what, seconds=600, pause=0.2)
-            assert engine.poll() is None, f"the engine ended before: {what}"
-        finally:
-            engine.kill()
-            engine.wait()
+        self._spoil(self._pulumi_command(words), moment, what)
         self.pulumi("cancel", "--yes")
+
+    def interrupt_when(self, moment: Callable[[], bool], what: str, damage: Callable[[], object], *words: str) -> None:
+        """Run `pulumi`, do the damage as soon as `moment` holds, and see the command fail of it."""
+        self._spoil(self._pulumi_command(words), moment, what, damage)
+
+    def kill_tts_when(self, moment: Callable[[], bool], what: str, *words: str) -> None:
+        """Run `tts`, and send it SIGKILL as soon as `moment` holds."""
+        self._spoil([str(self.local / "bin/tts"), *words], moment, what)
+
+    def _spoil(
+        self, command: list[str], moment: Callable[[], bool], what: str, damage: Callable[[], object] | None = None
+    ) -> None:
+        """Without a damage to something else, the command itself is killed."""
+        with tempfile.TemporaryFile() as said:
+            nowhere = subprocess.DEVNULL
+            with subprocess.Popen(
+                command, env=self.environment, cwd=REPOSITORY, stdin=nowhere, stdout=said, stderr=said
+            ) as running:
+                try:
+                    wait_for(lambda: running.poll() is not None or moment(), what, seconds=600, pause=0.2)
+                    if running.poll() is not None:
+                        said.seek(0)
+                        raise AssertionError(f"it ended before: {what}\n{said.read().decode()[-6000:]}")
+                    (damage or running.kill)()
+                    assert running.wait(300) != 0, f"nobody noticed what happened during: {what}"
+                finally:
+                    running.kill()
 
     def power(self, host: str, action: str, status: str) -> None:
         """One action of the provider on a host, and what its status is then."""
