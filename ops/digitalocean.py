@@ -52,6 +52,14 @@ class Record(msgspec.Struct, frozen=True):
     ttl: int
 
 
+class ReservedIp(msgspec.Struct, frozen=True):
+    """An address that moves between the droplets of its region; `droplet` is the one that has it."""
+
+    ip: str
+    region: str
+    droplet: int | None
+
+
 @dataclass(frozen=True)
 class DigitalOcean:
     """What `tts` asks of the API."""
@@ -94,11 +102,38 @@ class DigitalOcean:
             now("waiting until the droplet is gone")
             time.sleep(self.api.pause)
 
+    def reserved_ip(self, address: str) -> ReservedIp | None:
+        """A reserved IP; None when the account has none of that address."""
+        answer = self.api.ask("GET", f"/v2/reserved_ips/{address}")
+        if answer is None:
+            return None
+        found = answer["reserved_ip"]
+        droplet = found.get("droplet")
+        return ReservedIp(found["ip"], found["region"]["slug"], int(droplet["id"]) if droplet else None)
+
     def droplet_at(self, address: str) -> int | None:
         """The droplet that a reserved IP leads to, or None."""
-        found = self.api.ask("GET", f"/v2/reserved_ips/{address}")
-        droplet = (found or {}).get("reserved_ip", {}).get("droplet")
-        return droplet and int(droplet["id"])
+        found = self.reserved_ip(address)
+        return found.droplet if found else None
+
+    def unassign(self, address: str, now: Callable[[str], None]) -> None:
+        """Let a reserved IP lead to no droplet, and wait until it does not: a droplet can have one of them only.
+
+        Raises:
+            OpsError: the provider gave up.
+        """
+        order = self.api.ask("POST", f"/v2/reserved_ips/{address}/actions", {"type": "unassign"})
+        action = self._ended(order["action"], f"{address} is let go", now) if order else {"id": "none"}
+        if self.droplet_at(address) is not None:
+            raise OpsError(
+                f"The provider did not let {address} go.",
+                where=f"action {action['id']} is {action.get('status', 'gone')}",
+                fix="Run this again, or see the address in the control panel.",
+            )
+
+    def join(self, project: str, urn: str) -> None:
+        """Put something of the account into a project, whichever it is in; `urn` is the provider's, `do:droplet:1`."""
+        self.api.ask("POST", f"/v2/projects/{project}/resources", {"resources": [urn]})
 
     def records(self, zone: str, name: str) -> tuple[Record, ...]:
         """The address records of a host name in a zone; nothing where the zone is not the account's."""
@@ -120,11 +155,7 @@ class DigitalOcean:
         order = self.api.ask("POST", f"/v2/droplets/{number}/actions", {"type": "snapshot", "name": name})
         if order is None:
             raise OpsError(f"The provider has no droplet {number}.", fix="tts status")
-        action: dict[str, Any] = order["action"]
-        while action["status"] == "in-progress":
-            now(f"{name}: in progress")
-            time.sleep(self.api.pause)
-            action = (self.api.ask("GET", f"/v2/actions/{action['id']}") or order)["action"]
+        action = self._ended(order["action"], name, now)
         made = [image for image in self.snapshots(name) if image.name == name]
         if action["status"] != "completed" or not made:
             raise OpsError(
@@ -133,6 +164,14 @@ class DigitalOcean:
                 fix="Nothing was deleted. Try again, or see the droplet's history in the control panel.",
             )
         return made[0]
+
+    def _ended(self, action: dict[str, Any], what: str, now: Callable[[str], None]) -> dict[str, Any]:
+        """The action as it is when it has ended, well or not."""
+        while action["status"] in {"new", "in-progress"}:
+            now(f"{what}: in progress")
+            time.sleep(self.api.pause)
+            action = (self.api.ask("GET", f"/v2/actions/{action['id']}") or {"action": action})["action"]
+        return action
 
     def snapshots(self, prefix: str) -> tuple[Image, ...]:
         """Images made by hand whose name begins like this, newest first; also those of droplets that are gone."""

@@ -142,7 +142,26 @@ class Engine:
         if pairs:
             self._run("config", "set-all", *pairs)
 
-    def export(self) -> dict[str, Any]:
+    def resources(self, kind: str) -> list[dict[str, Any]]:
+        """The resources of a type, as the state has them; none before the first deployment."""
+        return [each for each in _resources(self._export()) if each.get("type") == kind]
+
+    def identify(self, urn: str, told: dict[str, Any]) -> None:
+        """Let the state tell of another thing under a resource's name. `told` has its id, inputs and outputs.
+
+        Raises:
+            OpsError: there is no such resource, or a deployment is at work on the stack.
+        """
+        state = self._export()
+        found = [each for each in _resources(state) if each["urn"] == urn]
+        if len(found) != 1:
+            raise OpsError(
+                f"The state of {self.stack_name()} has no {urn}.", fix="pulumi refresh, then run this again."
+            )
+        found[0] |= told
+        self._run("stack", "import", stdin=msgspec.json.encode(state).decode())
+
+    def _export(self) -> dict[str, Any]:
         """The stack's state, its secrets as they are kept."""
         return msgspec.json.decode(self._run("stack", "export"), type=dict[str, Any])
 
@@ -223,3 +242,7 @@ class Engine:
             fix=f"Run it by hand for the whole story: pulumi {' '.join(arguments[:2])} --stack {name}",
             code=ExitCode.CONFIG,
         )
+
+
+def _resources(state: dict[str, Any]) -> list[dict[str, Any]]:
+    return state.get("deployment", {}).get("resources", [])

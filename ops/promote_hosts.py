@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAUSE: Final = 2
 BUSY_SECONDS: Final = 3600
+_ENTRY_SECONDS: Final = 300
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,20 @@ def answers(address: str, url: str) -> str:
     finally:
         connection.close()
     return "" if status < HTTPStatus.BAD_REQUEST else f"answers {status}"
+
+
+def await_answer(work: Work, address: str, url: str) -> None:
+    """Wait until an entry answers for a page.
+
+    Raises:
+        OpsError: it does not in five minutes.
+    """
+    deadline = time.monotonic() + _ENTRY_SECONDS
+    while problem := answers(address, url):
+        if time.monotonic() > deadline:
+            raise OpsError(f"{address} does not answer.", where=problem, fix="See what is wrong: tts status")
+        work.now(f"waiting for {address}: {problem}")
+        time.sleep(PAUSE)
 
 
 def patiently(work: Work, act: Callable[[], Any]) -> Any:

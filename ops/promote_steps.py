@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ops import jobs, promote_hosts, restore
-from ops.deploy import Deployment
-from ops.digitalocean import DigitalOcean
+from ops import jobs, promote_entry, promote_hosts, restore
 from ops.errors import OpsError
-from ops.promote_hosts import Work, answers, checked, differences, hold, patiently, release, take_measure
+from ops.promote_hosts import Work, await_answer, checked, differences, hold, patiently, release, take_measure
 from ops.restore import Request
 from ops.vault import open_vault, read_keys
 
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Facts = dict[str, Any]
-_ENTRY_SECONDS = 300
 _SHOWN = 5
 
 
@@ -98,44 +94,9 @@ def compare(work: Work, facts: Facts) -> None:
 def start_target(work: Work, facts: Facts) -> None:
     """The application on its new data: it migrates as it starts, all services become healthy, and the entry answers."""
     release(work, work.coming)
-    address, deadline = work.plan["leads_to"], time.monotonic() + _ENTRY_SECONDS
-    while problem := answers(address, work.coming.outputs.health_url):
-        if time.monotonic() > deadline:
-            fix = "Nobody was led there. See what is wrong: tts status"
-            raise OpsError(f"{address} does not answer.", where=problem, fix=fix)
-        work.now(f"waiting for {address}: {problem}")
-        time.sleep(promote_hosts.PAUSE)
+    address = work.plan["leads_to"]
+    await_answer(work, address, work.coming.outputs.health_url)
     facts["address"] = address
-
-
-def entry(work: Work, facts: Facts) -> None:
-    """The record leads to the target. From before that on no stack claims it, so that none leads it back."""
-    plan = work.plan
-    if plan["record"] is None:
-        facts["by_hand"] = True
-        return
-    work.source.set_plain({"ownsEntry": "false"})
-    cloud = DigitalOcean.of(work.target)
-    record = next((each for each in cloud.records(plan["zone"], plan["domain"]) if each.id == plan["record"]), None)
-    if record is None:
-        raise OpsError(f"Record {plan['record']} of {plan['domain']} is gone.", fix="Make it anew, then add --anew.")
-    if record.data != plan["leads_to"]:
-        cloud.lead(plan["zone"], record, plan["leads_to"])
-    facts["record"] = record.id
-
-
-def own(work: Work, facts: Facts) -> None:
-    """The source's state lets go of the record, which stays; the target's takes it as it is."""
-    if work.plan["record"] is None:
-        return
-    if "entryRecord" in work.source.config():
-        work.source.unset("entryRecord")
-    Deployment(work.source, work.now).up()
-    # A deployment starts what has changed since the last one: the source stays as quiet as it was.
-    hold(work, work.leaving)
-    work.target.set_plain({"ownsEntry": "true", "entryRecord": str(work.plan["record"])})
-    Deployment(work.target, work.now).up()
-    facts["owner"] = work.plan["target"]
 
 
 def protect(work: Work, facts: Facts) -> None:
@@ -185,7 +146,7 @@ STEPS: Final[tuple[tuple[str, Callable[[Work, Facts], None]], ...]] = (
     ("media", media),
     ("compare", compare),
     ("start-target", start_target),
-    ("entry", entry),
-    ("own", own),
+    ("entry", promote_entry.move),
+    ("own", promote_entry.own),
     ("protect", protect),
 )

@@ -13,6 +13,7 @@ from ops.engine import Engine, project_directory
 from ops.errors import ExitCode, OpsError
 from ops.journal import Journal
 from ops.progress import waiting
+from ops.promote_check import Side, check
 from ops.screen import err, marks, next_line, out, print_json
 from ops.screens.promote import plan_screen, report_screen, resume_screen
 
@@ -72,7 +73,7 @@ def _begin(source: Engine, target: Engine, how: How) -> Journal | None:
     """Look at both stacks, ask, and open the journal; None when only the plan was asked for."""
     names = source.stack or "", target.stack or ""
     with waiting("Looking at both stacks"):
-        plan = work.check(*(work.Side.of(name, source.directory) for name in names))
+        plan = check(*(Side.of(name, source.directory) for name in names))
     if how.dry_run:
         if how.json:
             print_json(msgspec.to_builtins(plan))

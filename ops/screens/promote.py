@@ -12,7 +12,8 @@ from ops.screen import marks, new_table, stamp
 
 if TYPE_CHECKING:
     from ops.journal import Record
-    from ops.promote import Plan, Report
+    from ops.promote import Report
+    from ops.promote_check import Plan
 
 WORDS = {
     "hold-source": "the old stack writes no more",
@@ -25,7 +26,7 @@ WORDS = {
     "compare": "every row count and the sum of all files are equal",
     "start-target": "migrated, started, healthy; its entry answers",
     "entry": "the world is led to it",
-    "own": "the record is in its state, and in no other",
+    "own": "what leads there is in its state, and in no other",
     "protect": "its first backup of the new data",
 }
 
@@ -35,12 +36,20 @@ def plan_screen(plan: Plan) -> RenderableType:
     table = new_table("", "stack", "rung", "entry")
     table.add_row("serves now", plan.source, plan.source_rung, plan.leads_from)
     table.add_row("is to serve", plan.target, plan.target_rung, plan.leads_to)
-    moves = f"record {plan.record} of {plan.domain}" if plan.record else "nothing: you lead your name there yourself"
     return Group(
         table,
-        Text(f"Moves the world: {moves}. Data come by the last backup of {plan.source}, from {plan.repositories[0]}."),
+        Text(f"Moves the world: {_moves(plan)}."),
+        Text(f"Data come by the last backup of {plan.source}, from {plan.repositories[0]}."),
         Text(f"Nobody is served from the hold of {plan.source} until the entry has moved."),
     )
+
+
+def _moves(plan: Plan) -> str:
+    if plan.record:
+        return f"record {plan.record} of {plan.domain}"
+    if plan.exchanged:
+        return f"{plan.leads_from}, which changes places with {plan.leads_to}"
+    return "nothing: you lead your name there yourself"
 
 
 def resume_screen(record: Record) -> RenderableType:

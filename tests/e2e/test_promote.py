@@ -1,4 +1,6 @@
-"""`prod` on one host and `scaled` behind a balancer: one takes the other's place, and gives it back, with every row."""
+"""One stack takes another's place, and gives it back, with every row: two of one host each exchange their reserved
+IPs, and `prod` on one host with `scaled` behind a balancer, which hand over the record of their domain.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,10 @@ TICKETS = 200
 def deployed(platform: Platform, stack: str, **keys: str) -> Fleet:
     """`make up STACK=...`, with the stack file as it is tracked and these keys added by hand."""
     fleet = Fleet(platform.local, stack)
-    named = {f"tts:{key}": value for key, value in {"domain": ZONE, "dnsZone": ZONE, **keys}.items()}
-    (platform.local / f"project/Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": named}), encoding="utf-8")
+    file = platform.local / f"project/Pulumi.{stack}.yaml"
+    document = yaml.safe_load(file.read_text()) if file.exists() else {"config": {}}
+    document["config"] |= {f"tts:{key}": value for key, value in keys.items()}
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "toolchain.local", "up", "--stack", stack],
         cwd=REPOSITORY,
@@ -46,11 +50,54 @@ def deployed(platform: Platform, stack: str, **keys: str) -> Fleet:
     return fleet
 
 
+def held(fleet: Fleet) -> bool:
+    return not any("nginx" in name or "worker" in name for name in fleet.containers("web-1"))
+
+
+def test_the_address_that_the_world_knows_comes_along_and_goes_back(platform: Platform) -> None:
+    """`local` and `prod` have no domain: who knows the address of the one is served by the other, and never knows."""
+    here, there = Fleet(platform.local, "local"), deployed(platform, "prod")
+    here.seed(TICKETS)
+    here.settled()
+    known, spare = (fleet.outputs()["entry"]["address"] for fleet in (here, there))
+    protected = here.protected(), there.protected()
+
+    def check(serving: Fleet, quiet: Fleet, writer: Writer) -> None:
+        assert [each.outputs()["entry"]["address"] for each in (serving, quiet)] == [known, spare]
+        assert held(quiet)
+        for fleet, address in ((serving, known), (quiet, spare)):
+            holder = fleet.api("GET", f"/v2/reserved_ips/{address}")["reserved_ip"]["droplet"]
+            assert holder["id"] == fleet.droplet("web-1")["id"]
+            fleet.pulumi("preview", "--refresh", "--expect-no-changes")
+        assert (here.protected(), there.protected()) == protected
+        assert writer.acknowledged.keys() - serving.tickets() == set()
+        assert rows - serving.row_hashes() == set()
+        assert files.items() <= serving.attachments().items()
+        serving.wait_until_healthy()
+
+    switch = ("promote", "--from", "local", "--to", "prod", "--yes")
+    rows, files = here.lasting_rows(), here.attachments()
+    assert files
+    with writing(here.site()) as writer:
+        wait_for(lambda: len(writer.acknowledged) > 5, "the first tickets")
+        here.kill_tts_when(lambda: "entry" in here.steps("promote-local-prod"), "the exchange", *switch)
+        here.tts(*switch)
+        before = len(writer.acknowledged)
+        wait_for(lambda: len(writer.acknowledged) > before + 5, "tickets under the same address")
+    check(there, here, writer)
+    rows, files = there.lasting_rows(), there.attachments()
+    with writing(there.site()) as writer:
+        there.tts(*switch, "--back")
+        wait_for(lambda: len(writer.acknowledged) > 5, "tickets under the same address")
+    check(here, there, writer)
+    there.host("web-1", "tts-hold off")
+
+
 @pytest.fixture(scope="module")
 def prod(platform: Platform) -> Fleet:
     """The stack that serves, on the rung `single`."""
     Fleet(platform.local, "prod").make_zone(ZONE)
-    fleet = deployed(platform, "prod")
+    fleet = deployed(platform, "prod", domain=ZONE, dnsZone=ZONE)
     assert fleet.outputs()["rung"] == "single"
     fleet.seed(TICKETS)
     fleet.settled()
@@ -60,7 +107,7 @@ def prod(platform: Platform) -> Fleet:
 @pytest.fixture(scope="module")
 def scaled(platform: Platform, prod: Fleet) -> Fleet:
     """The stack that is to serve, on the rung `balanced`; the record is not its own."""
-    fleet = deployed(platform, "scaled", ownsEntry="false")
+    fleet = deployed(platform, "scaled", domain=ZONE, dnsZone=ZONE, ownsEntry="false")
     assert fleet.outputs()["rung"] == "balanced"
     return fleet
 
@@ -76,7 +123,7 @@ def serves(prod: Fleet) -> Callable[[Fleet, Fleet, Writer], None]:
         ]
         assert record["data"] == serving.outputs()["entry"]["address"]
         assert (serving.owns_record(), quiet.owns_record()) == (True, False)
-        assert not any("nginx" in name or "worker" in name for name in quiet.containers("web-1"))
+        assert held(quiet)
         serving.pulumi("preview", "--expect-no-changes")
         serving.wait_until_healthy()
         serving.tts("verify")
@@ -92,7 +139,7 @@ def test_scaled_takes_the_place_of_prod_though_it_is_killed_on_the_way(
     switch = ("promote", "--from", "prod", "--to", "scaled", "--yes")
     with writing(prod.site()) as writer:
         wait_for(lambda: len(writer.acknowledged) > 5, "the first tickets")
-        prod.kill_tts_when(lambda: "databases" in prod.steps("promote-prod-scaled"), *switch)
+        prod.kill_tts_when(lambda: "databases" in prod.steps("promote-prod-scaled"), "the restore", *switch)
         report = json.loads(prod.tts(*switch, "--json"))
     print(f"nobody was served for {report['stopped']:.0f} s")
     assert rows - scaled.row_hashes() == set()

@@ -1,4 +1,4 @@
-"""A stand-in for DigitalOcean's API: droplets, images, one reserved IP. It writes down every call."""
+"""A stand-in for DigitalOcean's API: droplets, images, reserved IPs. It writes down every call."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ class Provider:
         self.backups: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.entry = 1
+        self.reserved: dict[str, int | None] = {}
+        self.regions: dict[str, str] = {}
+        self.projects: dict[str, str] = {}
         self.records: list[dict[str, Any]] = []
         self.failing = False
         self.busy = 0
@@ -61,7 +64,9 @@ class Provider:
             ("DELETE", r"/v2/images/(\d+)", lambda found, _: self._forget(found[1])),
             ("GET", r"/v2/domains/(.+)/records", lambda *_: (200, {"domain_records": self.records})),
             ("PUT", r"/v2/domains/(.+)/records/(\d+)", lambda found, body: self._lead(int(found[2]), body)),
-            ("GET", r"/v2/reserved_ips/(.+)", lambda *_: (200, {"reserved_ip": {"droplet": {"id": self.entry}}})),
+            ("GET", r"/v2/reserved_ips/([^/]+)", lambda found, _: self._reserved(found[1])),
+            ("POST", r"/v2/projects/([^/]+)/resources", lambda found, body: self._join(found[1], body)),
+            ("POST", r"/v2/reserved_ips/([^/]+)/actions", lambda found, body: self._unassign(found[1], body)),
         ]
 
     def _one(self, number: int) -> tuple[int, dict[str, Any]]:
@@ -88,6 +93,21 @@ class Provider:
         (record,) = (one for one in self.records if one["id"] == number)
         record |= body
         return 200, {"domain_record": record}
+
+    def _reserved(self, address: str) -> tuple[int, dict[str, Any]]:
+        droplet = self.reserved.get(address, self.entry)
+        found = {"ip": address, "region": {"slug": self.regions.get(address, "fra1")}}
+        return 200, {"reserved_ip": found | {"droplet": {"id": droplet} if droplet else None}}
+
+    def _join(self, project: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.projects |= dict.fromkeys(body["resources"], project)
+        return 200, {"resources": []}
+
+    def _unassign(self, address: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        assert body == {"type": "unassign"}
+        if not self.failing:
+            self.reserved[address] = None
+        return 201, {"action": {"id": 7, "status": "errored" if self.failing else "completed"}}
 
     def _forget(self, number: str) -> tuple[int, dict[str, Any]]:
         self.snapshots = [one for one in self.snapshots if one["id"] != number]
