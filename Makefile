@@ -42,7 +42,7 @@ test: ## Run every check and every test, on a local cloud of their own (ARGS="-k
 	@$(IN_ENVIRONMENT) toolchain.check $(if $(ARGS),-- $(ARGS))
 
 .PHONY: rehearse
-rehearse: ## Lose a host and rebuild it, go up to balanced and down with everything killed once: an hour
+rehearse: ## Lose a host and rebuild it, go up to balanced and down with everything killed once, switch stacks: over an hour
 	@$(MAKE) test ARGS="-m rehearsal"
 
 .PHONY: bench

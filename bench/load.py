@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from bench.site import FAILURES, TIMEOUT
+from bench.site import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ class Load:
 
     def run(self) -> None:
         """Send until stopped; every answer is in when this returns."""
-        with ThreadPoolExecutor(min(WORKERS, int(self.rate * TIMEOUT) + 1)) as pool:
+        with ThreadPoolExecutor(min(WORKERS, int(self.rate * self.site.timeout) + 1)) as pool:
             start, number = time.monotonic(), 0
             while True:
                 due = start + number / self.rate

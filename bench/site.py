@@ -13,23 +13,26 @@ from urllib.parse import urlsplit
 import dns.exception
 import dns.resolver
 
-TIMEOUT = 30  # seconds that a user waits
 REDIRECTS = (301, 302, 307, 308)
 FAILURES = (OSError, http.client.HTTPException, dns.exception.DNSException, ValueError)
 
 
 @dataclass(frozen=True)
 class Site:
-    """`nameserver` knows the name of the host; without one, the host is an address. `authority`: who is believed."""
+    """`nameserver` knows the name of the host; without one, the host is an address. `authority`: who is believed.
+
+    `timeout` is how many seconds a user waits.
+    """
 
     host: str
     nameserver: str = ""
     authority: str = ""
+    timeout: float = 30
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        """One request on a connection of its own; one redirect to HTTPS is followed. Raises one of FAILURES."""
+        """One request on a connection of its own; a redirect to its own HTTPS is followed. Raises one of FAILURES."""
         status, answer, location = self._send("http", method, path, body)
-        if status in REDIRECTS and location.startswith("https://"):
+        if status in REDIRECTS and location.startswith(f"https://{self.host}/"):
             status, answer, _ = self._send("https", method, urlsplit(location).path, body)
         return status, answer
 
@@ -39,10 +42,10 @@ class Site:
             return self.host
         resolver = dns.resolver.Resolver(configure=False)
         resolver.nameservers = [self.nameserver]
-        return str(next(iter(resolver.resolve(self.host, "A", lifetime=TIMEOUT))))
+        return str(next(iter(resolver.resolve(self.host, "A", lifetime=self.timeout))))
 
     def _send(self, scheme: str, method: str, path: str, body: Any) -> tuple[int, bytes, str]:
-        connection = http.client.HTTPConnection(self.host, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection(self.host, timeout=self.timeout)
         connection.sock = self._connect(scheme)
         try:
             text = None if body is None else json.dumps(body)
@@ -53,7 +56,7 @@ class Site:
             connection.close()
 
     def _connect(self, scheme: str) -> socket.socket:
-        plain = socket.create_connection((self.address(), 443 if scheme == "https" else 80), TIMEOUT)
+        plain = socket.create_connection((self.address(), 443 if scheme == "https" else 80), self.timeout)
         if scheme == "http":
             return plain
         return ssl.create_default_context(cafile=self.authority).wrap_socket(plain, server_hostname=self.host)

@@ -3,8 +3,8 @@
     load.py RATE QUIET ROUNDS COMMAND
 
 RATE requests a second, a fifth of them tickets, each at its time whether or not the one before was answered. Every
-round is QUIET seconds of nothing else, then the command. Prints the seconds of all requests as JSON: `quiet`, `busy`,
-and how many `failed`.
+round is QUIET seconds of nothing else, then the command. Prints the seconds of all requests as JSON, a list for each
+round: `quiet`, `busy`; and how many `failed`.
 
 It runs on the host itself: a client on the machine below would compete with the host as a whole for the processors,
 as no client of a droplet does.
@@ -79,8 +79,8 @@ def main(words: list[str]) -> int:
         load.stop.set()
         thread.join()
     found = {
-        "quiet": [took for begun, middle, _ in spans for took in load.between(begun, middle)],
-        "busy": [took for _, middle, end in spans for took in load.between(middle, end)],
+        "quiet": [load.between(begun, middle) for begun, middle, _ in spans],
+        "busy": [load.between(middle, end) for _, middle, end in spans],
         "failed": sum(took is None for _, took in load.answers),
     }
     print(json.dumps(found))

@@ -63,11 +63,13 @@ def priority(pid: int) -> str | None:
 
 
 def watch(root: int, process: subprocess.Popen[bytes]) -> dict[str, object]:
-    peak, seen = 0, dict[str, str]()
+    """A process is judged from the second look on: stepping back is the first thing that a job does, not its state."""
+    peak, seen, known = 0, dict[str, str](), set[int]()
     while process.poll() is None:
         there = members(root)
         peak = max(peak, sum(map(proportional, there)))
-        seen |= {name: found for pid, name in there.items() if (found := priority(pid))}
+        seen |= {name: found for pid, name in there.items() if pid in known and (found := priority(pid))}
+        known = set(there)
         time.sleep(EVERY)
     return {"peak_bytes": peak, "priorities": seen}
 

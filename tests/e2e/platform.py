@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from msgspec import convert
 
+from bench.site import Site
 from ops.remote import connect
 from ops.stack import Host
 from tests.e2e.contents import Contents, Fingerprint
-from tests.e2e.traffic import Site
 from tests.e2e.waiting import wait_for
 from toolchain.environment import local_environment
 
@@ -150,7 +150,8 @@ class Platform(Contents):
         about = json.loads((self.local / "cloud/cloud.json").read_text())
         host = self.outputs()["url"].split("//")[1].strip("/")
         named = not host.replace(".", "").isdigit()
-        return Site(host, about["gateway"] if named else "", self.local / "cloud/web-ca.crt")
+        authority = str(self.local / "cloud/web-ca.crt")
+        return Site(host, about["gateway"] if named else "", authority, timeout=5)
 
     # --- content ---------------------------------------------------------------------------------
 

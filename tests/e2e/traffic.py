@@ -4,68 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
-import ssl
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-import dns.exception
-import dns.resolver
+from bench.site import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-REDIRECTS = (301, 302, 307, 308)
+    from bench.site import Site
+
 READ = "/"  # the front page: cheap on the host, and in nginx's log, so that it can be told which host gave it
-TIMEOUT = 5
-
-
-@dataclass(frozen=True)
-class Site:
-    """The application as the world finds it: by its name, which `nameserver` knows, or without one by its address."""
-
-    host: str
-    nameserver: str = ""
-    authority: Path | None = None
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        """One request, on a connection of its own, to where the name leads at this moment; redirects are followed."""
-        status, answer, location = self._send("http", method, path, body)
-        if status in REDIRECTS:
-            assert location.startswith(f"https://{self.host}/"), location
-            status, answer, _ = self._send("https", method, urlsplit(location).path, body)
-        return status, answer
-
-    def _send(self, scheme: str, method: str, path: str, body: Any) -> tuple[int, bytes, str]:
-        connection = http.client.HTTPConnection(self.host, timeout=TIMEOUT)
-        connection.sock = self._connect(scheme)
-        try:
-            text = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, text, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, answer.read(), answer.getheader("Location", "")
-        finally:
-            connection.close()
-
-    def _connect(self, scheme: str) -> socket.socket:
-        plain = socket.create_connection((self.address(), 443 if scheme == "https" else 80), TIMEOUT)
-        if scheme == "http":
-            return plain
-        return ssl.create_default_context(cafile=str(self.authority)).wrap_socket(plain, server_hostname=self.host)
-
-    def address(self) -> str:
-        """Where the name leads now; nothing of an earlier answer is remembered."""
-        if not self.nameserver:
-            return self.host
-        resolver = dns.resolver.Resolver(configure=False)
-        resolver.nameservers = [self.nameserver]
-        return str(next(iter(resolver.resolve(self.host, "A", lifetime=TIMEOUT))))
 
 
 @dataclass
@@ -82,7 +35,7 @@ class Writer:
                 status, answer = self.site.ask("POST", "/api/tickets/", {"title": f"during the climb {time.time()}"})
                 if status == http.client.CREATED:
                     self.acknowledged[json.loads(answer)["id"]] = time.time()
-            except (OSError, ValueError, http.client.HTTPException, dns.exception.DNSException):
+            except FAILURES:
                 pass  # not acknowledged: nothing was promised
             self.over.wait(0.2)
 
@@ -113,7 +66,7 @@ class Readers:
         try:
             status, _ = self.site.ask("GET", READ)
             reason = "" if status == http.client.OK else str(status)
-        except (OSError, http.client.HTTPException, dns.exception.DNSException) as error:
+        except FAILURES as error:
             reason = f"{type(error).__name__} {error}"
         if reason:
             self.failed.append((time.time(), reason))

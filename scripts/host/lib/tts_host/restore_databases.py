@@ -8,9 +8,10 @@ import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from subprocess import DEVNULL, PIPE
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
+from tts_host import services
 from tts_host.fetch import Dumps, copy
 from tts_host.log import Failure, log
 from tts_host.postgres import RESTORE_MARK, RESTORE_NAME, Server, connect, identifier, literal
@@ -19,6 +20,7 @@ from tts_host.process import Done, end
 from tts_host.swap import Emit, aside_name, swap_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tts_host.config import Config
@@ -50,11 +52,11 @@ def restore(
     server.end_own_sessions()
     remove_leftovers(server)
     entries = [as_is_here(server, entry) for entry in entries]
+    incoming = [(entry["name"], aside_name(entry["name"], "restore")) for entry in entries]
     try:
-        fill_aside(server, dumps, entries, emit)
-        return swap_in(
-            config, server, [(entry["name"], aside_name(entry["name"], "restore")) for entry in entries], "before", emit
-        )
+        with services.ahead(config) as stop:
+            fill_aside(server, dumps, entries, emit, stop.begin)
+            return swap_in(config, server, incoming, "before", emit, stop)
     finally:
         remove_leftovers(server)
 
@@ -108,14 +110,27 @@ def role_statements(globals_sql: str, missing: list[str], *, humbly: bool = Fals
     return [line for line in globals_sql.splitlines() if pattern.match(line)]
 
 
-def fill_aside(server: Server, dumps: Dumps, entries: list[dict[str, Any]], emit: Emit) -> None:
-    """Fill NAME__restore of every database, some at a time; the largest first, for they end together then."""
-    halt = Event()
+def fill_aside(
+    server: Server, dumps: Dumps, entries: list[dict[str, Any]], emit: Emit, loaded: Callable[[], None]
+) -> None:
+    """Fill NAME__restore of every database, some at a time; the largest first, for they end together then.
+
+    `loaded` is called when all of them have their rows, which are still to be counted: the application takes seconds
+    to stop, and may begin to.
+    """
+    halt, left, lock = Event(), len(entries), Lock()
+
+    def one_loaded() -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+        if not left and not halt.is_set():
+            loaded()
 
     def one(entry: dict[str, Any]) -> None:
         if not halt.is_set():
             emit("step", step="restore", database=entry["name"], done=sum(map(Future.done, begun)), of=len(entries))
-            restore_aside(server, dumps, entry)
+            restore_aside(server, dumps, entry, one_loaded)
 
     begun: dict[Future[None], dict[str, Any]] = {}
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -132,11 +147,14 @@ def fill_aside(server: Server, dumps: Dumps, entries: list[dict[str, Any]], emit
             raise
 
 
-def restore_aside(server: Server, dumps: Dumps, entry: dict[str, Any]) -> None:
+def restore_aside(
+    server: Server, dumps: Dumps, entry: dict[str, Any], loaded: Callable[[], None] = lambda: None
+) -> None:
     """Fill NAME__restore from the snapshot and prove that it has the manifest's rows."""
     side = aside_name(entry["name"], "restore")
     create(server, side, entry)
     fill(server, dumps, entry, side)
+    loaded()
     apply_properties(server, side, entry)
     compare(entry, server.count_rows(side))
     server.sql(side, "analyze", timeout=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,23 +21,78 @@ AT_ONCE = 8
 
 
 @contextmanager
-def stopped(config: Config) -> Generator[list[str]]:
+def stopped(config: Config, ahead: Ahead | None = None) -> Generator[list[str]]:
     """The project's containers are stopped inside this block, except database and broker: who uses them is stopped.
-    Yields their names.
+    Yields their names. `ahead` is a stop that may have begun already.
     """
-    keep = (config.pg_service, config.broker_service)
-    running = [item for item in docker.containers(config.project) if item.service not in keep]
-    before = state.read(config, STATE).get("names", [])  # of an attempt that was killed
-    names = sorted({item.name for item in running} | set(before))
-    state.write(config, STATE, {"names": names})
+    _, names = _noted(config)
     try:
-        if running:
-            docker.docker("stop", "--time", "30", *[item.name for item in running], timeout=300)
+        if ahead:
+            ahead.finish()
+        else:
+            _stop(config)
         yield names
     finally:
-        start(names)
-        state.write(config, STATE, {"names": []})
-        await_health(config, names)
+        _start_again(config, names)
+
+
+class Ahead:
+    """A stop that begins beside other work, for which the application still runs, and ends when it is waited for."""
+
+    def __init__(self, config: Config, pool: Executor) -> None:
+        self._config = config
+        self._pool = pool
+        self._begun: Future[None] | None = None
+
+    def begin(self) -> None:
+        self._begun = self._pool.submit(_stop, self._config)
+
+    def finish(self) -> None:
+        """All is stopped, whether or not that was begun."""
+        if self._begun:
+            self._begun.result()
+        else:
+            _stop(self._config)
+
+    def take_back(self) -> None:
+        """What was begun is undone, unless somebody has started all again."""
+        if self._begun:
+            wait([self._begun])
+            if names := state.read(self._config, STATE).get("names", []):
+                _start_again(self._config, names)
+
+
+@contextmanager
+def ahead(config: Config) -> Generator[Ahead]:
+    """Where the block fails after its stop has begun, the application starts again."""
+    with ThreadPoolExecutor(1) as pool:
+        stop = Ahead(config, pool)
+        try:
+            yield stop
+        except BaseException:
+            stop.take_back()
+            raise
+
+
+def _noted(config: Config) -> tuple[list[str], list[str]]:
+    """Names of what runs and has to stop, and of all that has to start again: it is written down for a killed run."""
+    keep = (config.pg_service, config.broker_service)
+    running = [item.name for item in docker.containers(config.project) if item.service not in keep]
+    names = sorted({*running, *state.read(config, STATE).get("names", [])})
+    state.write(config, STATE, {"names": names})
+    return running, names
+
+
+def _stop(config: Config) -> None:
+    running, _ = _noted(config)
+    if running:
+        docker.docker("stop", "--time", "30", *running, timeout=300)
+
+
+def _start_again(config: Config, names: list[str]) -> None:
+    start(names)
+    state.write(config, STATE, {"names": []})
+    await_health(config, names)
 
 
 def start(names: list[str]) -> None:

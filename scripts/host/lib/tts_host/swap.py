@@ -13,6 +13,7 @@ from tts_host.services import stopped
 if TYPE_CHECKING:
     from tts_host.config import Config
     from tts_host.postgres import Server
+    from tts_host.services import Ahead
 
 Emit = Callable[..., None]
 KEPT = "tts: kept copy of "  # comment of a database that a swap has put aside
@@ -63,7 +64,14 @@ end $swap$;
 """
 
 
-def swap_in(config: Config, server: Server, incoming: list[tuple[str, str]], reason: str, emit: Emit) -> list[str]:
+def swap_in(
+    config: Config,
+    server: Server,
+    incoming: list[tuple[str, str]],
+    reason: str,
+    emit: Emit,
+    ahead: Ahead | None = None,
+) -> list[str]:
     """Put databases in place of the live ones, application stopped. Returns the names of those that were put aside."""
     moment = now().strftime("%Y%m%d%H%M%S")
     triples = [(live, aside_name(live, f"{reason}_{moment}"), name) for live, name in incoming]
@@ -71,7 +79,7 @@ def swap_in(config: Config, server: Server, incoming: list[tuple[str, str]], rea
     place = server.maintenance if server.maintenance not in [live for live, _ in incoming] else "template1"
     existing = {row["name"] for row in server.rows(place, "select datname as name from pg_database")}
     emit("step", step="stop", database=None)
-    with stopped(config):
+    with stopped(config, ahead):
         emit("step", step="swap", database=None)
         try:
             server.sql(place, SWAP.format(pairs=pairs, kept=KEPT), timeout=120)
