@@ -25,12 +25,12 @@ def stopped(config: Config, ahead: Ahead | None = None) -> Generator[list[str]]:
     """The project's containers are stopped inside this block, except database and broker: who uses them is stopped.
     Yields their names. `ahead` is a stop that may have begun already.
     """
-    _, names = _noted(config)
+    running, names = _noted(config)
     try:
-        if ahead:
-            ahead.finish()
+        if ahead and ahead.begun:
+            ahead.begun.result()
         else:
-            _stop(config)
+            _stop(running)
         yield names
     finally:
         _start_again(config, names)
@@ -42,22 +42,16 @@ class Ahead:
     def __init__(self, config: Config, pool: Executor) -> None:
         self._config = config
         self._pool = pool
-        self._begun: Future[None] | None = None
+        self.begun: Future[None] | None = None
 
     def begin(self) -> None:
-        self._begun = self._pool.submit(_stop, self._config)
-
-    def finish(self) -> None:
-        """All is stopped, whether or not that was begun."""
-        if self._begun:
-            self._begun.result()
-        else:
-            _stop(self._config)
+        running, _ = _noted(self._config)
+        self.begun = self._pool.submit(_stop, running)
 
     def take_back(self) -> None:
         """What was begun is undone, unless somebody has started all again."""
-        if self._begun:
-            wait([self._begun])
+        if self.begun:
+            wait([self.begun])
             if names := state.read(self._config, STATE).get("names", []):
                 _start_again(self._config, names)
 
@@ -83,8 +77,7 @@ def _noted(config: Config) -> tuple[list[str], list[str]]:
     return running, names
 
 
-def _stop(config: Config) -> None:
-    running, _ = _noted(config)
+def _stop(running: list[str]) -> None:
     if running:
         docker.docker("stop", "--time", "30", *running, timeout=300)
 
