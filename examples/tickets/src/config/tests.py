@@ -1,5 +1,6 @@
 """What holds for each service; run once per SERVICE."""
 
+import gc
 import io
 import json
 from collections import Counter
@@ -10,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, transaction
 from django.test import SimpleTestCase, TestCase
 
-from config import health
+from config import gunicorn, health
 from config.database import database, derived_password
 from config.services import SERVICES
 
@@ -133,3 +134,12 @@ class DatabaseTest(SimpleTestCase):
 
     def test_connection_pools_are_supported(self):
         self.assertTrue(database(SERVICES["auth"], ON_HOST)["DISABLE_SERVER_SIDE_CURSORS"])
+
+
+class CollectionTest(SimpleTestCase):
+    """A full garbage collection leaves out what Django has loaded before the first request."""
+
+    def test_what_is_loaded_before_the_worker_is_frozen(self):
+        self.addCleanup(gc.unfreeze)
+        gunicorn.when_ready(None)
+        self.assertGreater(gc.get_freeze_count(), 10_000)
