@@ -24,10 +24,11 @@ own_group() {
 }
 
 # be_idle : Linux 5.15 and later, by either version of control groups. Without it the low weight has to do.
+# TTS_GROUP is where the server's part of the job goes too: lib/tts_host/aside.py.
 be_idle() {
   local group
   group=$(sed -n -e 's|^0::|/sys/fs/cgroup|p' -e 's|^[0-9]*:cpu[^:]*:|/sys/fs/cgroup/cpu|p' /proc/$$/cgroup)
   while read -r group; do
-    if [[ -w $group/cpu.idle ]]; then echo 1 >"$group/cpu.idle" || true; fi
+    if [[ -w $group/cpu.idle ]] && echo 1 >"$group/cpu.idle"; then export TTS_GROUP=$group; fi
   done <<<"$group"
 }

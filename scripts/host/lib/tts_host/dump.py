@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from tts_host.aside import step_aside
 from tts_host.config import Config, load
 from tts_host.holder import Holder, tail
 from tts_host.log import Failure, facts, log, record, stamp, step, warn
@@ -138,6 +139,7 @@ def dump_one(
     server: Server, holder: Holder, item: dict[str, Any], staging: Path, lock_timeout_s: int
 ) -> dict[str, Any]:
     """Row counts, then the dump, both in the holder's snapshot."""
+    step_aside(server, holder)
     tables = [json.loads(line) for line in holder.ask(COUNTS.rstrip() + " \\gexec") if line]
     path = staging / file_name(item["name"])
     pg_dump = [
@@ -147,7 +149,7 @@ def dump_one(
         f"--snapshot={holder.snapshot}",
         f"--lock-wait-timeout={lock_timeout_s * 1000}",
     ]
-    digest = dump_and_prove(server, pg_dump, item["name"], path)
+    digest = dump_and_prove(server, pg_dump, holder, path)
     size = path.stat().st_size
     log("info", database=item["name"], bytes=size, tables=len(tables), rows=sum(table["rows"] for table in tables))
     return {
@@ -162,7 +164,7 @@ def dump_one(
     }
 
 
-def dump_and_prove(server: Server, pg_dump: list[str], database: str, path: Path) -> str:
+def dump_and_prove(server: Server, pg_dump: list[str], holder: Holder, path: Path) -> str:
     """Write the dump, and feed the same bytes to a full `pg_restore` read. Both must end well. Returns the sha256.
 
     The file is not forced to the disk: the next step reads it and removes it, and every commit of the application
@@ -172,13 +174,15 @@ def dump_and_prove(server: Server, pg_dump: list[str], database: str, path: Path
     proof_gave_up = False
     with open(path, "xb") as target, tempfile.TemporaryFile() as dump_words, tempfile.TemporaryFile() as proof_words:
         dump = server.stream(
-            *pg_dump, database=database, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=dump_words
+            *pg_dump, database=holder.database, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=dump_words
         )
         proof = server.stream(
             "pg_restore", "--file=/dev/null", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=proof_words
         )
         try:
             while chunk := pipe(dump.stdout).read(CHUNK):
+                if not target.tell():
+                    step_aside(server, holder)  # a dump begins with its contents: the rows are being read by now
                 target.write(chunk)
                 digest.update(chunk)
                 pipe(proof.stdin).write(chunk)

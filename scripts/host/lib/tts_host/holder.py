@@ -8,7 +8,7 @@ import tempfile
 from typing import IO, TYPE_CHECKING
 
 from tts_host.log import Failure
-from tts_host.postgres import PSQL
+from tts_host.postgres import APPLICATION, PSQL
 from tts_host.process import end, pipe
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Holder:
             "begin isolation level repeatable read read only;"
             "set local idle_in_transaction_session_timeout = 0; set local statement_timeout = 0; set local "
             "row_security = off;"
+            "set local max_parallel_workers_per_gather = 0;"  # the job's work stays in the job's sessions
             f"set local lock_timeout = '{lock_timeout_s}s';"
             "do $$ begin perform set_config('transaction_timeout', '0', true); exception when others then null; end $$;"
             "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"');"
@@ -52,6 +53,11 @@ class Holder:
             pass
         self._psql.wait(10)
         raise Failure(f"database {self.database}: snapshot session ended: {tail(self._words)}")
+
+    def sessions(self) -> set[int]:
+        """Process numbers of all our backends, as the server counts them."""
+        own = f"select pid from pg_stat_activity where application_name = '{APPLICATION}'"
+        return {int(line) for line in self.ask(f"select pg_stat_clear_snapshot(); {own};") if line}
 
     def close(self) -> None:
         end(self._psql)
