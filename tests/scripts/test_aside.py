@@ -6,11 +6,14 @@ A folder with a file `cgroup.procs` stands for the group: what a job writes ther
 from __future__ import annotations
 
 import os
+import subprocess
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.scripts.hosts import HOST, TOOLS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -87,6 +90,31 @@ def test_only_our_sessions_step_aside(local: Any, server: Server, tts_host: Any,
         assert moved(group) == sessions(server, "tts-backup")
         assert len(moved(group)) == 2
         assert not moved(group) & sessions(server, "shop")
+
+
+def test_a_holder_that_has_died_does_not_end_a_dump(local: Any, tts_host: Any, group: Path, monkeypatch: Any) -> None:
+    """The dump has its own copy of the snapshot by then."""
+    monkeypatch.setenv("TTS_GROUP", str(group))
+    holder = tts_host.holder.Holder(local, "auth_db", 1)
+    holder.close()
+
+    def gone(_sql: str) -> list[str]:
+        raise tts_host.log.Failure("snapshot session ended")
+
+    monkeypatch.setattr(holder, "ask", gone)
+    tts_host.aside.step_aside(local, holder)
+    assert moved(group) == set()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_group_is_told_where_it_could_be_made_idle(tmp_path: Path, there: bool) -> None:
+    """A kernel before 5.15 has no file `cpu.idle`: the server's part stays where it is then."""
+    if there:
+        (tmp_path / "cpu.idle").write_text("0")
+    script = f'set -Eeuo pipefail; source {HOST}/lib/priority.sh; sed() {{ echo "{tmp_path}"; }}; be_idle; env'
+    shown = subprocess.run(["bash", "-c", script], env={"PATH": TOOLS}, capture_output=True, text=True, check=True)
+    assert (f"TTS_GROUP={tmp_path}" in shown.stdout.splitlines()) == there
+    assert not there or (tmp_path / "cpu.idle").read_text() == "1\n"
 
 
 def test_a_snapshots_session_has_no_worker_beside_it(local: Any, tts_host: Any) -> None:

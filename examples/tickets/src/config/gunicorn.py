@@ -29,7 +29,7 @@ def on_starting(_server) -> None:
 
 def when_ready(_server) -> None:
     """What Django has loaded by now stays for good. Frozen, it is left out of full garbage collections, in which every
-    request waits (17 ms before, 3 ms after), and its memory stays shared with the worker.
+    request waits (17 ms for 70,000 objects, most of them loaded by now), and its memory stays shared with the worker.
     """
     gc.collect()
     gc.freeze()

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tts_host.log import Failure
+
 if TYPE_CHECKING:
     from tts_host.holder import Holder
     from tts_host.postgres import Server
@@ -23,7 +25,11 @@ def step_aside(server: Server, holder: Holder) -> None:
     group = os.environ.get(GROUP)
     if not group or server.mode == "managed":
         return
-    for pid in on_this_host(server, holder.sessions()):
+    try:
+        sessions = holder.sessions()
+    except Failure:  # who needs the holder for more than this says why it died
+        return
+    for pid in on_this_host(server, sessions):
         with contextlib.suppress(OSError), open(f"{group}/cgroup.procs", "a", encoding="ascii") as processes:
             processes.write(f"{pid}\n")  # one that has ended meanwhile is refused
 
