@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
 
-from bench.burden import stepped_back
+from bench.burden import latency, stepped_back
+from bench.host import Host
 from bench.load import Answer, Load
 from bench.picture import bars
 from bench.report import Figure, table, write_section
@@ -68,6 +69,29 @@ def test_a_process_that_did_not_step_back_is_seen() -> None:
     assert stepped_back("19 idle")
     assert not stepped_back("0 best-effort: prio 7")
     assert not stepped_back("10 none: prio 0")
+
+
+class Answered(Host):
+    """A host whose application has answered: one backup was slow."""
+
+    def loaded(self, rate: float, quiet: float, rounds: int, command: str) -> dict[str, Any]:
+        usual = [0.010] * 94 + [0.012] * 6
+        slow = [0.010] * 50 + [0.030] * 50
+        return {"quiet": [usual] * rounds, "busy": [slow, *[usual] * (rounds - 1)], "failed": int(self.stack == "failing")}
+
+
+def test_the_latency_is_a_percentile_of_all_answers_and_that_of_single_backups_is_told() -> None:
+    figure = latency(Answered("web-1", "local", {}), 1)
+    assert figure.value == pytest.approx(2.5)  # 50 of 800 are slow, all in one backup, and 40 may be
+    assert (
+        "all answers of 8 backups: 30.0 ms and 12.0 ms; medians of the single backups' 12.0 ms and 12.0 ms"
+        in figure.how
+    )
+
+
+def test_a_request_that_failed_during_backups_ends_the_benchmark() -> None:
+    with pytest.raises(SystemExit, match="1 requests failed"):
+        latency(Answered("web-1", "failing", {}), 1)
 
 
 def test_the_picture_is_svg_with_a_bar_for_each_side() -> None:
