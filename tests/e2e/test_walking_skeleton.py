@@ -72,12 +72,16 @@ def test_a_dropped_database_comes_back_from_the_off_site_copy_row_for_row(
 
 
 def test_a_job_takes_what_the_application_leaves(platform: Platform) -> None:
+    """Its processes and those that the database's server runs for it: all in one group, which is idle."""
     watched = """
-        tts-backup config --no-offsite >/dev/null 2>&1 & job=$!
+        tts-backup databases --no-offsite >/dev/null 2>&1 & job=$!
         root=/sys/fs/cgroup
         group() { sed -n -e "s|^0::|$root|p" -e "s|^[0-9]*:cpu[^:]*:|$root/cpu|p" "/proc/$job/cgroup"; }
-        idle() { group | while read -r folder; do cat "$folder/cpu.idle" 2>/dev/null; done | grep -q 1; }
-        until group | grep -q "tts-backup-config-$job[.]scope" && idle; do kill -0 $job || exit 1; done
+        all() { group | while read -r folder; do cat "$folder/$1" 2>/dev/null; done; }
+        names() { all cgroup.procs | while read -r process; do cat "/proc/$process/comm" 2>/dev/null; done; }
+        until group | grep -q "tts-backup-databases-$job[.]scope" && all cpu.idle | grep -q 1
+        do kill -0 $job || exit 1; done
+        until names | grep -qx postgres; do kill -0 $job || exit 1; done
         wait $job && nproc
     """
     assert int(platform.host("web-1", watched)) > 0
