@@ -77,7 +77,11 @@ class Answered(Host):
     def loaded(self, rate: float, quiet: float, rounds: int, command: str) -> dict[str, Any]:
         usual = [0.010] * 94 + [0.012] * 6
         slow = [0.010] * 50 + [0.030] * 50
-        return {"quiet": [usual] * rounds, "busy": [slow, *[usual] * (rounds - 1)], "failed": int(self.stack == "failing")}
+        return {
+            "quiet": [usual] * rounds,
+            "busy": [slow, *[usual] * (rounds - 1)],
+            "failed": int(self.stack == "failing"),
+        }
 
 
 def test_the_latency_is_a_percentile_of_all_answers_and_that_of_single_backups_is_told() -> None:
