@@ -1,8 +1,9 @@
-"""The backup jobs of a host, started by hand: the same commands that its schedule runs."""
+"""The commands of a host, started from here: its backup jobs as its schedule runs them, and those that only answer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ops.session import Session
 
 T = TypeVar("T")
+BUSY_SECONDS: Final = 3600  # a killed `tts` may leave a restore at work on the host
+PAUSE = 3  # seconds between two looks at what takes its time
 LOCAL = "local"
 HANDED = "handed"  # on the host that takes over another stack's data, that one's repository
 
@@ -53,6 +56,31 @@ def snapshots(session: Session, repository: str, kind: str | None) -> SnapshotLi
     if done.code:
         raise failed(session, done, f"Reading the repository {repository}")
     return decode(done, SnapshotList, command="tts-snapshots", host=owner.name)
+
+
+def ask(session: Session, argv: list[str], what: str, *, stdin: str = "", timeout: float = 600) -> str:
+    """What a command prints on the host that owns the jobs.
+
+    Raises:
+        OpsError: it ended badly; `what` begins the sentence.
+    """
+    done = session.remote.run(session.outputs.owner, argv, stdin=stdin, timeout=timeout)
+    if done.code:
+        raise failed(session, done, what)
+    return done.stdout.strip()
+
+
+def patiently(now: Callable[[str], None], act: Callable[[], T]) -> T:
+    """Wait while a host works on something else, such as what a killed run began there; `now` is told."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return act()
+        except OpsError as error:
+            if error.code != ExitCode.BUSY or time.monotonic() > deadline:
+                raise
+            now(f"waiting: {error.where}")
+            time.sleep(PAUSE)
 
 
 def check_repository(session: Session, name: str) -> None:

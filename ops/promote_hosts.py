@@ -9,11 +9,11 @@ import ssl
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from ops import jobs
-from ops.errors import ExitCode, OpsError
+from ops.errors import OpsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from ops.session import Session
     from ops.stack import Host
 
-PAUSE: Final = 2
-BUSY_SECONDS: Final = 3600
+T = TypeVar("T")
 _ENTRY_SECONDS: Final = 300
 
 
@@ -44,6 +43,10 @@ class Work:
         """What was agreed to."""
         return self.journal.record.choices["plan"]
 
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Wait while a host works on something else."""
+        return jobs.patiently(self.now, act)
+
 
 def hold(work: Work, session: Session) -> list[str]:
     """The other web hosts first: they write into the same data."""
@@ -61,7 +64,7 @@ def release(work: Work, session: Session) -> None:
 
 def take_measure(work: Work, session: Session) -> dict[str, Any]:
     work.now(f"counting rows and files of {session.stack}")
-    return json.loads(checked(session, ["tts-handover", "measure"], "Measuring", timeout=3600))
+    return json.loads(jobs.ask(session, ["tts-handover", "measure"], "Measuring", timeout=3600))
 
 
 def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -112,27 +115,7 @@ def await_answer(work: Work, address: str, url: str) -> None:
         if time.monotonic() > deadline:
             raise OpsError(f"{address} does not answer.", where=problem, fix="See what is wrong: tts status")
         work.now(f"waiting for {address}: {problem}")
-        time.sleep(PAUSE)
-
-
-def patiently(work: Work, act: Callable[[], Any]) -> Any:
-    """Wait while a host works on something else, such as what a killed run began there."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            return act()
-        except OpsError as error:
-            if error.code != ExitCode.BUSY or time.monotonic() > deadline:
-                raise
-            work.now(f"waiting: {error.where}")
-            time.sleep(PAUSE)
-
-
-def checked(session: Session, argv: list[str], what: str, *, stdin: str = "", timeout: float = 600) -> str:
-    done = session.remote.run(session.outputs.owner, argv, stdin=stdin, timeout=timeout)
-    if done.code:
-        raise jobs.failed(session, done, what)
-    return done.stdout.strip()
+        time.sleep(jobs.PAUSE)
 
 
 def _hold(work: Work, session: Session, host: Host, verb: str) -> None:
@@ -142,7 +125,7 @@ def _hold(work: Work, session: Session, host: Host, verb: str) -> None:
             raise jobs.failed(session, done, f"tts-hold {verb} on {host.name}")
 
     work.now(f"tts-hold {verb} on {host.name} of {session.stack}")
-    patiently(work, act)
+    work.patiently(act)
 
 
 def _others(session: Session) -> tuple[Host, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from ops import jobs, promote_entry, promote_hosts, restore
+from ops import jobs, promote_entry, restore
 from ops.errors import OpsError
-from ops.promote_hosts import Work, await_answer, checked, differences, hold, patiently, release, take_measure
+from ops.promote_hosts import Work, await_answer, differences, hold, release, take_measure
 from ops.restore import Request
 from ops.vault import open_vault, read_keys
 
@@ -25,7 +25,7 @@ def hold_source(work: Work, facts: Facts) -> None:
 
 def backup(work: Work, facts: Facts) -> None:
     """The last backup, of data that do not change any more, with its copies."""
-    results = jobs.back_up(work.leaving, "all", offsite=True, now=work.now, wait=promote_hosts.BUSY_SECONDS)
+    results = jobs.back_up(work.leaving, "all", offsite=True, now=work.now, wait=jobs.BUSY_SECONDS)
     bad = [f"{result.name}: {result.error or 'no reason given'}" for result in results if result.result != "ok"]
     if bad:
         fix = "Put that right and run this again, or give it up: tts promote --abort"
@@ -55,7 +55,7 @@ def take(work: Work, facts: Facts) -> None:
             continue
         given = {"repository": destination.repository, "password": password, "environment": vault.environment()}
         try:
-            checked(work.coming, ["tts-handover", "take"], "Reading the source's repository", stdin=json.dumps(given))
+            jobs.ask(work.coming, ["tts-handover", "take"], "Reading the source's repository", stdin=json.dumps(given))
             for kind in _kinds(work):
                 restore.plan(work.coming, _request(work, kind))
         except OpsError as error:
@@ -101,27 +101,27 @@ def start_target(work: Work, facts: Facts) -> None:
 
 def protect(work: Work, facts: Facts) -> None:
     """What the target holds now is backed up there, and the source's repository is forgotten on it."""
-    results = jobs.back_up(work.coming, "all", offsite=True, now=work.now, wait=promote_hosts.BUSY_SECONDS)
+    results = jobs.back_up(work.coming, "all", offsite=True, now=work.now, wait=jobs.BUSY_SECONDS)
     bad = [f"{result.name}: {result.error or 'no reason given'}" for result in results if result.result != "ok"]
     if bad:
         raise OpsError(
             "The target cannot back itself up.", where="; ".join(bad), fix=work.coming.spell("tts backup all")
         )
-    checked(work.coming, ["tts-handover", "drop"], "Forgetting the source's repository")
+    jobs.ask(work.coming, ["tts-handover", "drop"], "Forgetting the source's repository")
     facts["snapshots"] = {result.kind: result.snapshot for result in results}
 
 
 def release_source(work: Work) -> None:
     """The source as it was before: started on every host, its schedule on; the target reads its repository no more."""
     if work.journal.record.step("take"):
-        checked(work.coming, ["tts-handover", "drop"], "Forgetting the source's repository")
+        jobs.ask(work.coming, ["tts-handover", "drop"], "Forgetting the source's repository")
     release(work, work.leaving)
 
 
 def _restore(work: Work, kind: str) -> restore.RestorePlan:
     request = _request(work, kind)
-    plan = patiently(work, lambda: restore.plan(work.coming, request))
-    patiently(work, lambda: restore.carry_out(work.coming, request, plan, work.now))
+    plan = work.patiently(lambda: restore.plan(work.coming, request))
+    work.patiently(lambda: restore.carry_out(work.coming, request, plan, work.now))
     return plan
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ops import jobs, restore
 from ops.digitalocean import DigitalOcean
-from ops.errors import ExitCode, OpsError
+from ops.errors import OpsError
 from ops.restore import Kept, Part, Request
 from ops.status import check_url
 from ops.verify import verify_backups
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from ops.journal import Journal
     from ops.session import Session
 
+T = TypeVar("T")
 Facts = dict[str, Any]
 RESTORED: Final = "/var/lib/tts/restored"  # on the host; what is laid there is for a person to look at
-_BUSY_SECONDS = 3600  # a killed `tts` may leave a restore at work on the host
 _ENTRY_SECONDS = 300
-PAUSE = 3
 # Lay a snapshot's configuration beside the live one, name the files that differ: $1 folder, $2 snapshot, $3 repository.
 _CONFIG = """
 set -euo pipefail
@@ -51,17 +50,9 @@ class Work:
         """The provider's API."""
         return DigitalOcean.of(self.engine)
 
-    def patiently(self, act: Callable[[], Any]) -> Any:
-        """Wait while the host works on something else, such as what a killed run began there."""
-        deadline = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                return act()
-            except OpsError as error:
-                if error.code != ExitCode.BUSY or time.monotonic() > deadline:
-                    raise
-                self.now(f"waiting: {error.where}")
-                time.sleep(PAUSE)
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Wait while the host works on something else."""
+        return jobs.patiently(self.now, act)
 
 
 def hold(work: Work, session: Session, facts: Facts) -> None:
@@ -121,7 +112,7 @@ def config(work: Work, session: Session, facts: Facts) -> None:
         return
     snapshot, folder = _snapshots(work)["config"]["id"], f"{RESTORED}/config-{_snapshots(work)['config']['id'][:8]}"
     argv = ["bash", "-c", _CONFIG, "bash", folder, snapshot, _repository(work)]
-    done = work.patiently(lambda: _checked(session, argv, "Restoring the configuration", timeout=900))
+    done = work.patiently(lambda: jobs.ask(session, argv, "Restoring the configuration", timeout=900))
     facts["folder"], facts["differs"] = folder, done.splitlines()
 
 
@@ -145,7 +136,7 @@ def entry(work: Work, session: Session, facts: Facts) -> None:
             where = web.error or f"{outputs.entry.address} leads to droplet {leads_to}, not to {owner.droplet_id}"
             raise OpsError(f"{outputs.health_url} does not answer.", where=where, fix=session.spell("tts status"))
         work.now(web.error or "waiting for the address to move")
-        time.sleep(PAUSE)
+        time.sleep(jobs.PAUSE)
 
 
 def backup(work: Work, session: Session, facts: Facts) -> None:
@@ -183,14 +174,7 @@ def compare(work: Work, session: Session, facts: Facts) -> None:
 
 
 def _hold(work: Work, session: Session, verb: str) -> str:
-    return work.patiently(lambda: _checked(session, ["tts-hold", verb], f"tts-hold {verb}", timeout=900)) or verb
-
-
-def _checked(session: Session, argv: list[str], what: str, *, timeout: float) -> str:
-    done = session.remote.run(session.outputs.owner, argv, timeout=timeout)
-    if done.code:
-        raise jobs.failed(session, done, what)
-    return done.stdout.strip()
+    return work.patiently(lambda: jobs.ask(session, ["tts-hold", verb], f"tts-hold {verb}", timeout=900)) or verb
 
 
 def _newest(session: Session, repository: str, before: datetime) -> dict[str, Snapshot]:

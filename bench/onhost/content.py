@@ -54,24 +54,18 @@ update archive.{table} set state = 9, body = md5(number::text || {round}) || bod
 """
 
 
+def client(database: str, *options: str) -> list[str]:
+    """The words that start psql in the database's container."""
+    where = ["docker", "exec", "-i", CONTAINER, "psql", "-U", "postgres", "-d", database]
+    return [*where, "-Xq", "-v", "ON_ERROR_STOP=1", *options]
+
+
 def psql(database: str, sql: str) -> str:
     """Run statements as the owner of the database, so that every rung's tools can handle them."""
-    command = [
-        "docker",
-        "exec",
-        "-i",
-        CONTAINER,
-        "psql",
-        "-U",
-        "postgres",
-        "-d",
-        database,
-        "-XqAt",
-        "-v",
-        "ON_ERROR_STOP=1",
-    ]
     role = f"set role {database.removesuffix('_db')}_service;\n"
-    return subprocess.run(command, input=role + sql, text=True, stdout=subprocess.PIPE, check=True).stdout.strip()
+    return subprocess.run(
+        client(database, "-At"), input=role + sql, text=True, stdout=subprocess.PIPE, check=True
+    ).stdout.strip()
 
 
 def copy(database: str, table: str, first: int, size: int) -> None:
@@ -79,21 +73,7 @@ def copy(database: str, table: str, first: int, size: int) -> None:
     made = subprocess.Popen(
         [sys.executable, str(ROWS), f"{database}/{table}", str(first), str(size)], stdout=subprocess.PIPE
     )
-    command = [
-        "docker",
-        "exec",
-        "-i",
-        CONTAINER,
-        "psql",
-        "-U",
-        "postgres",
-        "-d",
-        database,
-        "-Xq",
-        "-v",
-        "ON_ERROR_STOP=1",
-    ]
-    subprocess.run([*command, "-c", f"copy archive.{table} from stdin"], stdin=made.stdout, check=True)
+    subprocess.run(client(database, "-c", f"copy archive.{table} from stdin"), stdin=made.stdout, check=True)
     if made.wait():
         raise SystemExit("rows.py failed")
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import requests
 from tests.conftest import free_port, free_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from ipaddress import IPv4Network
     from pathlib import Path
 
@@ -115,6 +116,24 @@ class RealCloud:
 
     def container(self, droplet: Droplet) -> str:
         return f"localcloud-{self.identity}-droplet-{droplet.number}"
+
+
+@contextmanager
+def new_cloud(folder: Path, *images: str) -> Iterator[RealCloud]:
+    """A cloud whose account knows a key of its own, and whose droplets find these images at their first boot."""
+    key, kept = folder / "id", folder / "images"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
+    kept.mkdir()
+    for number, image in enumerate(images):
+        docker("save", "--output", str(kept / f"{number}.tar"), image)
+    real = RealCloud(folder / "state", kept, key)
+    try:
+        real.up()
+        real.call("POST", "/v2/account/keys", {"name": "test", "public_key": key.with_suffix(".pub").read_text()})
+        yield real
+    finally:
+        if (real.directory / "config.json").exists():
+            real.command("destroy")
 
 
 @dataclass

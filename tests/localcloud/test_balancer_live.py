@@ -18,7 +18,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from tests.localcloud.droplet_support import Droplet, RealCloud, docker, reaches, wait
+from tests.localcloud.droplet_support import Droplet, RealCloud, docker, new_cloud, reaches, wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,18 +145,8 @@ class Load:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCloud]:
-    folder = tmp_path_factory.mktemp("balancer")
-    key = folder / "id"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    (folder / "images").mkdir()
-    real = RealCloud(folder / "state", folder / "images", key)
-    try:
-        real.up()
-        real.call("POST", "/v2/account/keys", {"name": "test", "public_key": key.with_suffix(".pub").read_text()})
+    with new_cloud(tmp_path_factory.mktemp("balancer")) as real:
         yield real
-    finally:
-        if (real.directory / "config.json").exists():
-            real.command("destroy")
 
 
 @pytest.fixture(scope="module")

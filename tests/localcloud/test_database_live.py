@@ -9,13 +9,12 @@ import shlex
 import signal
 import socket
 import ssl
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.localcloud.droplet_support import Droplet, RealCloud, docker, reaches, wait
+from tests.localcloud.droplet_support import Droplet, RealCloud, docker, new_cloud, reaches, wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,19 +73,8 @@ class Database:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCloud]:
-    folder = tmp_path_factory.mktemp("databases")
-    key, images = folder / "id", folder / "images"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    images.mkdir()
-    docker("save", "--output", str(images / "base.tar"), BASE)
-    real = RealCloud(folder / "state", images, key)
-    try:
-        real.up()
-        real.call("POST", "/v2/account/keys", {"name": "test", "public_key": key.with_suffix(".pub").read_text()})
+    with new_cloud(tmp_path_factory.mktemp("databases"), BASE) as real:
         yield real
-    finally:
-        if (real.directory / "config.json").exists():
-            real.command("destroy")
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from tests.localcloud.droplet_support import (
     Droplet,
     RealCloud,
     docker,
+    new_cloud,
     reaches,
     wait,
 )
@@ -40,20 +41,8 @@ def tcp(ports: str, *addresses: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCloud]:
-    folder = tmp_path_factory.mktemp("cloud")
-    key = folder / "id"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    images = folder / "images"
-    images.mkdir()
-    docker("save", "--output", str(images / "base.tar"), BASE)
-    real = RealCloud(folder / "state", images, key)
-    try:
-        real.up()
-        real.call("POST", "/v2/account/keys", {"name": "test", "public_key": key.with_suffix(".pub").read_text()})
+    with new_cloud(tmp_path_factory.mktemp("cloud"), BASE) as real:
         yield real
-    finally:
-        if (real.directory / "config.json").exists():
-            real.command("destroy")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localcloud.plugins.install import install
-from tests.localcloud.droplet_support import RealCloud
+from tests.localcloud.droplet_support import RealCloud, new_cloud
 from tests.localcloud.plugin_support import Engine
 from toolchain.tools import pulumi_program
 
@@ -83,15 +83,8 @@ def make_key(path: Path) -> tuple[str, str]:
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[RealCloud]:
-    (tmp_path / "images").mkdir()
-    make_key(tmp_path / "id")
-    real = RealCloud(tmp_path / "state", tmp_path / "images", tmp_path / "id")
-    try:
-        real.up()
+    with new_cloud(tmp_path) as real:
         yield real
-    finally:
-        if (real.directory / "config.json").exists():
-            real.command("destroy")
 
 
 @pytest.fixture

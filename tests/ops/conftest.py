@@ -273,6 +273,6 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Provid
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", "token-of-the-test")
     monkeypatch.setenv("TTS_LOCAL_DIR", str(tmp_path / "local"))
     monkeypatch.setattr("ops.digitalocean.PAUSE", 0.01)
-    monkeypatch.setattr("ops.rebuild_host.PAUSE", 0.01)
+    monkeypatch.setattr("ops.jobs.PAUSE", 0.01)
     yield it
     it.close()

@@ -66,7 +66,7 @@ def config(**values: str) -> dict[str, Any]:
 @pytest.fixture
 def pair(deployed: Fakes, provider: Provider, outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Fakes:
     """Two stacks that are well: prod owns the record, scaled has two hosts behind a balancer that answers."""
-    monkeypatch.setattr("ops.promote_hosts.PAUSE", 0.01)
+    monkeypatch.setattr("ops.jobs.PAUSE", 0.01)
     provider.records = [{"id": 77, "type": "A", "name": "@", "data": OLD, "ttl": 60}]
     scaled = copy.deepcopy(outputs)
     first = scaled["hosts"][0] | {"address": "203.0.113.11", "dropletId": "11"}

@@ -67,7 +67,7 @@ class Pair:
 
 @pytest.fixture
 def pair(deployed: Fakes, provider: Provider, outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Pair:
-    monkeypatch.setattr("ops.promote_hosts.PAUSE", 0.01)
+    monkeypatch.setattr("ops.jobs.PAUSE", 0.01)
     found = Pair(deployed, provider)
     provider.reserved = {address: DROPLETS[stack] for stack, address in found.addresses.items()}
     for stack, address in found.addresses.items():
