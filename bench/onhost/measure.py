@@ -21,12 +21,16 @@ TOOLS = {"pg_dump", "pg_restore", "pg_dumpall", "psql"}
 
 
 def processes() -> dict[int, tuple[int, str]]:
-    """Parent and name of every process that can be seen."""
+    """Parent and name of every process that can be seen and has not ended: of one that has, the kernel shows no class
+    of input and output, whatever it had.
+    """
     found: dict[int, tuple[int, str]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
-            found[int(folder.name)] = (int(rest.split()[1]), name)
+            state, parent = rest.split()[:2]
+            if state != "Z":
+                found[int(folder.name)] = (int(parent), name)
         except (OSError, ValueError, IndexError):
             continue
     return found

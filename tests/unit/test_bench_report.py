@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -10,6 +12,7 @@ import pytest
 from bench.burden import latency, stepped_back
 from bench.host import Host
 from bench.load import Answer, Load
+from bench.onhost.measure import processes
 from bench.picture import bars
 from bench.report import Figure, table, write_section
 from bench.site import Site
@@ -69,6 +72,14 @@ def test_a_process_that_did_not_step_back_is_seen() -> None:
     assert stepped_back("19 idle")
     assert not stepped_back("0 best-effort: prio 7")
     assert not stepped_back("10 none: prio 0")
+
+
+def test_a_process_that_has_ended_is_not_judged() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert process.pid in processes()
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its parent has not asked
+        assert process.pid not in processes()
 
 
 class Answered(Host):
